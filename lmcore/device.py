@@ -85,6 +85,6 @@ def seed_all(number: int | None = None) -> int:
     """Seed Python, NumPy and torch with ``number`` (by default :func:`seed`) and return it."""
     number = seed() if number is None else number
     random.seed(number)
-    np.random.seed(number % 2**32)
+    np.random.seed(number % 2**32)  # noqa: NPY002 — libraries that draw from the global state must be seeded too
     torch.manual_seed(number)
     return number

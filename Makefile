@@ -1,0 +1,59 @@
+# Each target is one or two plain commands; README.md gives the same lines for Windows.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+READY := $(VENV)/.ready
+
+# Waiting threads sleep instead of spinning: on a shared machine a spinning pair can slow a step tenfold.
+export OMP_WAIT_POLICY ?= PASSIVE
+# Importing the book must not write to, or read from, the reader's own JupyterLab settings.
+export JUPYTER_PLATFORM_DIRS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help book lab test quick lint bench data release lock clean
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another with: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: $(READY)  ## run every chapter and write the site to _build/html
+	$(PY) -m lmcore.site
+
+lab: $(READY)  ## open the chapters and exercises as notebooks in JupyterLab
+	JUPYTER_CONFIG_PATH=$(CURDIR)/labconfig $(BIN)/jupyter lab chapters/index.md
+
+test: $(READY)  ## run all tests, the quick ones first; builds the book if it is not there
+	$(PY) -m tests.system
+	$(PY) -m pytest
+
+quick: $(READY)  ## run the tests that need neither the built book nor a browser
+	$(PY) -m pytest --ignore=tests/book
+
+lint: $(READY)  ## check style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+bench: $(READY)  ## print speed ratios against other implementations
+	$(PY) -m tests.bench
+
+data: $(READY)  ## download the real corpora (about 6 MB) into the cache
+	$(PY) -m lmcore.corpora --all
+
+release: $(READY)  ## write student packs without solutions to _build/release
+	$(PY) -m exercises.grader.pack _build/release
+
+lock:  ## write requirements.lock anew from the ranges in pyproject.toml
+	$(PYTHON) -m venv _build/lock
+	_build/lock/bin/pip install --quiet torch==2.13.0
+	_build/lock/bin/pip install --quiet '.[book,dev]'
+	{ sed -n '/^#/p' requirements.lock; _build/lock/bin/pip freeze --all | grep -vE '^(pip|lmcore)\b' | sed 's/^\(torch==[0-9.]*\)+.*/\1/'; } > _build/requirements.lock
+	mv _build/requirements.lock requirements.lock && rm -rf _build/lock
+
+clean:  ## remove everything that was built, but not the virtual environment
+	rm -rf _build

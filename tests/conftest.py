@@ -1,0 +1,30 @@
+"""Shape annotations are enforced while the tests run, and the quick tests come first."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pytest
+import torch
+from jaxtyping import install_import_hook
+
+install_import_hook("lmcore", "beartype.beartype")
+
+BOOK = Path(__file__).parent / "book"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: BOOK in item.path.parents)
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the scale or the seed of the shell that started it."""
+    for name in ("LMCORE_SCALE", "LMCORE_SEED"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
