@@ -16,7 +16,11 @@ chapter runs at all.
 """
 
 import os
+import platform
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -88,3 +92,56 @@ def seed_all(number: int | None = None) -> int:
     np.random.seed(number % 2**32)  # noqa: NPY002 — libraries that draw from the global state must be seeded too
     torch.manual_seed(number)
     return number
+
+
+def name(device: torch.device | None = None) -> str:
+    """What the hardware calls itself: the GPU's name, or the processor's model."""
+    device = device or get()
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        if models:
+            return models[0]
+    if sys.platform == "darwin":
+        asked = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True, check=False)
+        if asked.stdout.strip():
+            return asked.stdout.strip()
+    return platform.processor() or platform.machine() or "unknown processor"
+
+
+def peak_memory() -> int:
+    """The most physical memory this process has held at once, in bytes (GPU memory not counted)."""
+    if sys.platform == "linux":
+        # Not getrusage: there a process starts from the peak of the process that started it.
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        return _peak_working_set()
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _peak_working_set() -> int:
+    """Windows' word for the peak of :func:`peak_memory`, from ``GetProcessMemoryInfo``."""
+    import ctypes
+    from ctypes import wintypes
+
+    class Counters(ctypes.Structure):
+        _fields_ = [("cb", wintypes.DWORD), ("PageFaultCount", wintypes.DWORD), ("PeakWorkingSetSize", ctypes.c_size_t)] + [
+            (field, ctypes.c_size_t) for field in "abcdefg"
+        ]
+
+    counters = Counters()
+    counters.cb = ctypes.sizeof(counters)
+    kernel32 = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined]
+    kernel32.GetCurrentProcess.restype = wintypes.HANDLE
+    ask = kernel32.K32GetProcessMemoryInfo
+    ask.argtypes = [wintypes.HANDLE, ctypes.POINTER(Counters), wintypes.DWORD]
+    if not ask(kernel32.GetCurrentProcess(), ctypes.byref(counters), counters.cb):
+        return 0
+    return int(counters.PeakWorkingSetSize)
