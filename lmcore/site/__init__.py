@@ -1,0 +1,26 @@
+"""The Sphinx extension behind the book's site, and the command that builds it (``python -m lmcore.site``).
+
+==============  ===================================================================================
+module          what it adds to a plain jupyter-book
+==============  ===================================================================================
+``execution``   a cache that knows the package, one progress line per page, failures that stay
+``offline``     local mathematics and icons, no script that needs another host
+``widgets``     moving figures without a kernel, and a refusal of those that would stay blank
+``contract``    the measured rows at the top of a chapter
+``solutions``   folded solutions on the exercise pages, read from the bank
+``pages``       downloads, the order of the page, text alternatives
+==============  ===================================================================================
+"""
+
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from lmcore.site import contract, execution, offline, widgets
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx: ``extra_extensions: [lmcore.site]`` in ``_config.yml``."""
+    for part in (execution, offline, widgets, contract):
+        part.setup(app)
+    return {"version": "1", "env_version": 1, "parallel_read_safe": False, "parallel_write_safe": True}

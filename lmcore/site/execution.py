@@ -1,0 +1,144 @@
+"""How the chapters are executed: from which cache, with which progress lines, and what makes a build fail.
+
+jupyter-cache compares code cells only, so after a change in the package it would serve yesterday's numbers. Here the cache folder
+is named after everything else a cell's output depends on (:func:`cache_key`): the package's files, the installed versions, the
+Python version, the device, scale and seed, the real corpora at hand and the recorded runs.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+from lmcore import device
+
+PACKAGE = Path(__file__).parents[1]
+NOT_COMPUTED = ("site", "assets", "__pycache__")  # parts of the package that no cell's output depends on
+KEPT = 4  # cache folders of earlier states that are not thrown away
+
+
+def cache_key(book: Path) -> str:
+    """Sixteen hexadecimal digits that change whenever a chapter's outputs could.
+
+    Args:
+        book: the folder with ``chapters/``; its recorded runs (``chapters/ledger``) count.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(p for p in PACKAGE.rglob("*") if p.is_file()):
+        name = path.relative_to(PACKAGE)
+        if not set(name.parts) & set(NOT_COMPUTED) and path.suffix != ".pyc":
+            _add(digest, name.as_posix(), path.read_bytes())
+    for path in sorted((book / "chapters" / "ledger").glob("*.json")):
+        _add(digest, path.name, path.read_bytes())
+    for line in _environment():
+        _add(digest, line)
+    return digest.hexdigest()[:16]
+
+
+def _add(digest: Any, *parts: str | bytes) -> None:
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        digest.update(len(raw).to_bytes(8, "little") + raw)
+
+
+def _environment() -> Iterable[str]:
+    """What the outputs depend on besides files of the project, one line each."""
+    yield f"python {sys.version.split()[0]}"
+    yield f"{device.get()} {device.scale()} {device.seed()}"
+    found = {(d.metadata["Name"] or "").lower(): d.version for d in importlib.metadata.distributions()}
+    yield from (f"{name}=={version}" for name, version in sorted(found.items()))
+    yield from _corpora()
+
+
+def _corpora() -> Iterable[str]:
+    """The real corpora this machine has: a chapter prints other numbers where they are absent."""
+    from lmcore import corpora
+
+    if hasattr(corpora, "names"):
+        yield from (f"{name} {corpora.available(name)}" for name in sorted(corpora.names()))
+
+
+def use_cache(app: Sphinx, config: Any) -> None:
+    """Point jupyter-cache at the folder of the present state; forget the oldest others."""
+    root = Path(app.outdir).parent / "executed"
+    folder = root / cache_key(Path(app.srcdir))
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    config.nb_execution_cache_path = str(folder)
+    for old in sorted(root.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)[KEPT + 1 :]:
+        shutil.rmtree(old)
+
+
+def prepare_kernels(app: Sphinx) -> None:
+    """A page is no terminal: kernels draw no progress bars, and import the package that builds the page."""
+    os.environ["TQDM_DISABLE"] = "1"
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+
+
+class Progress:
+    """One line per page: its number, its name, its seconds, and whether it was executed or came from the cache."""
+
+    def __init__(self) -> None:
+        self.total = self.done = 0
+        self.began = 0.0
+        self.started = time.time()
+
+    def start(self, app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
+        """Called once, with the pages that are to be read."""
+        self.total, self.done, self.started = len(docnames), 0, time.time()
+        if not docnames:
+            print("Every page is up to date.", flush=True)
+
+    def page(self, app: Sphinx, docname: str, content: list[str]) -> None:
+        """Called before a page is read, and so before it is executed."""
+        self.done += 1
+        self.began = time.time()
+        print(f"[{self.done:>{len(str(self.total))}}/{self.total}] {docname} ", end="", flush=True)
+
+    def page_done(self, app: Sphinx, doctree: Any) -> None:
+        """Called when a page is read."""
+        seconds = time.time() - self.began
+        run = getattr(app.env, "nb_metadata", {}).get(app.env.docname, {}).get("exec_data")
+        if not run:
+            text = f"{seconds:.1f} s"
+        elif run["mtime"] < self.began:
+            text = f"{seconds:.1f} s, outputs from the cache (executed in {run['runtime']:.1f} s)"
+        else:
+            text = f"{seconds:.1f} s, executed"
+        print(text, flush=True)
+
+    def finish(self, app: Sphinx, exception: Exception | None) -> None:
+        """Called at the end of the build."""
+        if self.total and not exception:
+            print(f"{self.total} pages read in {time.time() - self.started:.1f} s", flush=True)
+
+
+def forget_after_trouble(app: Sphinx, exception: Exception | None) -> None:
+    """After a warning or an error, read every page again next time.
+
+    Sphinx keeps what it has read and warns about a page only when it reads it, so the same command, run a second time, would
+    succeed. Executed outputs stay in the cache; reading again costs seconds.
+    """
+    if exception or app._warncount:
+        (Path(app.doctreedir) / "environment.pickle").unlink(missing_ok=True)
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the above to Sphinx's events."""
+    progress = Progress()
+    app.connect("config-inited", use_cache, priority=900)
+    app.connect("builder-inited", prepare_kernels)
+    app.connect("env-before-read-docs", progress.start, priority=900)
+    app.connect("source-read", progress.page, priority=100)
+    app.connect("doctree-read", progress.page_done, priority=900)
+    app.connect("build-finished", progress.finish, priority=100)
+    app.connect("build-finished", forget_after_trouble, priority=950)
