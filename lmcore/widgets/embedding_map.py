@@ -1,0 +1,145 @@
+"""The embedding map: words as points, their nearest neighbours, and analogies by vector arithmetic."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import traitlets as t
+
+from lmcore.widgets.base import Figure, in_range, one_of, packed
+
+MODES = ("neighbours", "analogy")
+MAX_GROUPS = 8  # as many shapes as style.css has colours
+
+
+class EmbeddingMap(Figure, module="embedding_map.mjs"):
+    r"""Embedding map: n words with vectors of width C, drawn by their two principal components.
+
+    Every vector is divided by its length, so that the dot product of two is their cosine. The map is the projection of these
+    unit vectors on their two principal components. Neighbours of a word are the k words of largest cosine in the full space;
+    the analogy a − b + c = ? ranks words by their cosine with â − b̂ + ĉ (3CosAdd: Mikolov, Yih and Zweig 2013, Linguistic
+    Regularities in Continuous Space Word Representations, section 4). The projection is linear, so the parallelogram on the
+    map is the exact image of that arithmetic. The page computes both, from these float32 vectors.
+
+    words: n different words, most frequent first (on a crowded map these keep their labels).
+    vectors: array or tensor, shape (n, C).
+    groups: name → words of the group, at most 8, each word in one group; drawn with one shape and colour each.
+    analogy: (a, b, c). k: how many neighbours and answers are listed.
+
+    Set or read ``word``, ``analogy``, ``mode`` ("neighbours" or "analogy"), ``leave_out`` (are a, b and c excluded from the
+    answers?) and ``k`` from Python. Raises ValueError for a shape that does not fit, a zero or non-finite vector, a repeated
+    or unknown word.
+    """
+
+    words = t.List(t.Unicode()).tag(sync=True)
+    vectors = t.Bytes().tag(sync=True)  # float32, n × C, unit length
+    places = t.Bytes().tag(sync=True)  # float32, n × 2
+    axes = t.Bytes().tag(sync=True)  # float32, 2 × C: the directions of the map
+    kept = t.Float().tag(sync=True)  # share of the variance that the map keeps
+    group_names = t.List(t.Unicode()).tag(sync=True)
+    group_of = t.List(t.Int()).tag(sync=True)  # -1: in no group
+
+    mode = t.Unicode("neighbours").tag(sync=True)
+    word = t.Unicode().tag(sync=True)
+    analogy = t.List(t.Unicode(), minlen=3, maxlen=3, default_value=["", "", ""]).tag(sync=True)
+    leave_out = t.Bool(True).tag(sync=True)
+    k = t.Int(8).tag(sync=True)
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        vectors: Any,
+        groups: Mapping[str, Sequence[str]] | None = None,
+        analogy: Sequence[str] = ("Paris", "France", "Italy"),
+        k: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        names = list(words)
+        unit = _unit(names, vectors)
+        places, axes, kept = project(unit)
+        group_of = _group_of(names, groups or {})
+        asked = [a for a in analogy if a in names] if tuple(analogy) == ("Paris", "France", "Italy") else list(analogy)
+        if len(asked) != 3:
+            asked = names[:3]  # the default analogy, on a vocabulary without it
+        for name, value in zip("abc", asked, strict=True):
+            one_of(f"analogy word {name}", value, names)
+        in_range("k", k, 1, len(names) - 1)
+        chosen = {"word": asked[0], "mode": "neighbours", **kwargs}
+        one_of("word", chosen["word"], names)
+        super().__init__(
+            words=names,
+            vectors=packed(unit, "<f4"),
+            places=packed(places, "<f4"),
+            axes=packed(axes, "<f4"),
+            kept=kept,
+            group_names=list(groups or {}),
+            group_of=group_of,
+            analogy=asked,
+            k=k,
+            **chosen,
+        )
+
+    def describe(self) -> str:
+        a, b, c = self.analogy
+        return (
+            f"Embedding map. {len(self.words)} words are points on a plane; words that occur in similar company lie near each "
+            f"other. For a chosen word, such as {self.word}, the figure lists its {self.k} nearest neighbours, and for an analogy, "
+            f"such as {a} − {b} + {c}, the words that come closest to the answer."
+        )
+
+    @t.validate("mode")
+    def _check_mode(self, proposal: Any) -> str:
+        return one_of("mode", proposal["value"], MODES)
+
+    @t.validate("word")
+    def _check_word(self, proposal: Any) -> str:
+        return one_of("word", proposal["value"], self.words)
+
+    @t.validate("analogy")
+    def _check_analogy(self, proposal: Any) -> list[str]:
+        for name, value in zip("abc", proposal["value"], strict=True):
+            one_of(f"analogy word {name}", value, self.words)
+        return proposal["value"]
+
+    @t.validate("k")
+    def _check_k(self, proposal: Any) -> int:
+        return in_range("k", proposal["value"], 1, len(self.words) - 1)
+
+
+def _unit(words: list[str], vectors: Any) -> np.ndarray:
+    """Rows of unit length, float32; ValueError when the input cannot give them."""
+    table = np.asarray(vectors.detach().cpu() if hasattr(vectors, "detach") else vectors, dtype=np.float64)
+    if table.ndim != 2 or len(table) != len(words) or len(words) < 4 or table.shape[1] < 2:
+        raise ValueError(f"vectors has shape {table.shape} for {len(words)} words; allowed: (number of words ≥ 4, width ≥ 2)")
+    if len(set(words)) != len(words):
+        twice = sorted({w for w in words if words.count(w) > 1})
+        raise ValueError(f"words has {twice[:5]} more than once; allowed: different words")
+    length = np.linalg.norm(table, axis=1)
+    bad = [w for w, x in zip(words, length, strict=True) if not np.isfinite(x) or x == 0]
+    if bad:
+        raise ValueError(f"the vectors of {bad[:5]} are zero or not finite; a cosine needs a direction")
+    return (table / length[:, None]).astype(np.float32)
+
+
+def project(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Principal components: places (n, 2), axes (2, C), and the share of the variance they keep.
+
+    The sign of an axis is arbitrary; here its largest component is positive, so that the same vectors give the same map.
+    """
+    centred = unit.astype(np.float64) - unit.mean(axis=0, dtype=np.float64)
+    _, size, right = np.linalg.svd(centred, full_matrices=False)
+    axes = right[:2] * np.sign(right[:2][[0, 1], np.abs(right[:2]).argmax(axis=1)])[:, None]
+    return centred @ axes.T, axes, float((size[:2] ** 2).sum() / max((size**2).sum(), 1e-30))
+
+
+def _group_of(words: list[str], groups: Mapping[str, Sequence[str]]) -> list[int]:
+    in_range("number of groups", len(groups), 0, MAX_GROUPS)
+    found: dict[str, int] = {}
+    for i, (name, members) in enumerate(groups.items()):
+        for word in members:
+            if word not in words:
+                raise ValueError(f"group {name!r} names {word!r}, which is not among the {len(words)} words")
+            if word in found:
+                raise ValueError(f"{word!r} is in two groups; allowed: one")
+            found[word] = i
+    return [found.get(word, -1) for word in words]

@@ -1,0 +1,144 @@
+// The plane of the embedding map: marks, labels that do not overlap, zoom and pan by buttons, keys, wheel and two fingers.
+import { button, clamp, h, svg } from "./draw.mjs";
+
+// One outline per group, about 10 units wide, so that groups differ without colour.
+const SHAPES = ["M-4,-4H4V4H-4Z", "M0,-5L5,4H-5Z", "M0,-5.5L5.5,0L0,5.5L-5.5,0Z", "M-5,-1.7H-1.7V-5H1.7V-1.7H5V1.7H1.7V5H-1.7V1.7H-5Z",
+  "M0,5L5,-4H-5Z", "M0,-5.5L1.6,-1.8L5.4,-1.7L2.5,.8L3.4,4.6L0,2.5L-3.4,4.6L-2.5,.8L-5.4,-1.7L-1.6,-1.8Z",
+  "M-4.5,-2.6L0,-5.2L4.5,-2.6V2.6L0,5.2L-4.5,2.6Z", "M-5,-3L-3,-5L0,-2L3,-5L5,-3L2,0L5,3L3,5L0,2L-3,5L-5,3L-2,0Z"];
+const DOT = "M-2.5,0A2.5,2.5 0 1 0 2.5,0A2.5,2.5 0 1 0 -2.5,0Z";
+const HEIGHT = 400, MARGIN = 34, FONT = 13;
+
+export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
+  const at = (i) => [places[2 * i], places[2 * i + 1]];
+  const lines = svg("g"), marks = svg("g"), labels = svg("g", { class: "lmw-labels" });
+  const plane = svg("svg", { class: "lmw-plane", height: HEIGHT, tabindex: 0, role: "application", "aria-roledescription": "map",
+    "aria-label": `Map of ${words.length} words. Arrow keys move it, plus and minus zoom, 0 shows all of it. Choose a word in the box above.` }, lines, marks, labels);
+  const points = words.map((word, i) => {
+    const group = groupOf[i];
+    const mark = svg("path", { d: group < 0 ? DOT : SHAPES[group], class: group < 0 ? "lmw-other" : `lmw-group-${group}` });
+    const hit = svg("g", { class: "lmw-point", "data-index": i, onclick: () => { if (!dragged) choose(i); } }, svg("circle", { r: 9, class: "lmw-hit" }), mark);
+    hit.append(svg("title", {}, word));
+    marks.append(hit);
+    return hit;
+  });
+
+  // ---- where things are: world × scale + shift = pixels ----
+  let width = 600, scale = 1, shift = [0, 0], shown = { focus: [], links: [] };
+  const low = [0, 1].map((d) => words.reduce((m, _, i) => Math.min(m, at(i)[d]), Infinity));
+  const high = [0, 1].map((d) => words.reduce((m, _, i) => Math.max(m, at(i)[d]), -Infinity));
+  const whole = () => Math.min(...[width, HEIGHT].map((size, d) => (size - 2 * MARGIN) / Math.max(high[d] - low[d], 1e-9)));
+  const pixel = ([x, y]) => [x * scale + shift[0], -y * scale + shift[1]];
+  function reset() {
+    scale = whole();
+    shift = [width / 2 - (scale * (low[0] + high[0])) / 2, HEIGHT / 2 + (scale * (low[1] + high[1])) / 2];
+    draw();
+  }
+  function zoom(factor, x = width / 2, y = HEIGHT / 2) {
+    const next = clamp(scale * factor, whole() / 2, whole() * 40);
+    shift = [x + ((shift[0] - x) * next) / scale, y + ((shift[1] - y) * next) / scale];
+    scale = next;
+    draw();
+  }
+  function pan(dx, dy) { shift = [shift[0] + dx, shift[1] + dy]; draw(); }
+
+  /** Labels for the words in question first, then groups, then frequent words, as long as they overlap no other label. */
+  function drawLabels() {
+    const taken = [], out = [];
+    const order = [...new Set([...shown.focus, ...words.keys()].sort((i, j) => rank(i) - rank(j) || i - j))];
+    function rank(i) { return shown.focus.includes(i) ? 0 : groupOf[i] >= 0 ? 1 : 2; }
+    for (const i of order) {
+      const [x, y] = pixel(at(i)), w = words[i].length * FONT * 0.56 + 4;
+      if (x < 0 || x > width || y < 0 || y > HEIGHT) continue;
+      const important = rank(i) === 0;
+      const spots = [[x + 8, y + 4], [x - 8 - w, y + 4], [x - w / 2, y - 9], [x - w / 2, y + 19]];
+      const spot = spots.find(([left, base]) => left >= 0 && left + w <= width
+        && !taken.some(([l, t, r, b]) => left < r && left + w > l && base - FONT < b && base > t)) ?? (important ? spots[x > width / 2 ? 1 : 0] : null);
+      if (!spot) continue;
+      taken.push([spot[0], spot[1] - FONT, spot[0] + w, spot[1]]);
+      out.push(svg("text", { x: spot[0], y: spot[1], class: important ? "lmw-important" : "" }, words[i]));
+    }
+    labels.replaceChildren(...out);
+  }
+
+  function draw() {
+    plane.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
+    points.forEach((point, i) => {
+      const [x, y] = pixel(at(i));
+      point.setAttribute("transform", `translate(${x.toFixed(1)},${y.toFixed(1)})`);
+      point.classList.toggle("lmw-chosen", shown.focus.includes(i));
+    });
+    lines.replaceChildren(...shown.links.flatMap(({ from, to, kind }) => {
+      const [x1, y1] = pixel(from), [x2, y2] = pixel(to), line = svg("line", { x1, y1, x2, y2, class: `lmw-line-${kind}` });
+      return kind === "near" ? [line] : [line, head(x1, y1, x2, y2, kind)];
+    }));
+    if (shown.target) {
+      const [x, y] = pixel(shown.target);
+      lines.append(svg("path", { d: "M-6,-6L6,6M-6,6L6,-6", transform: `translate(${x},${y})`, class: "lmw-target" }));
+    }
+    drawLabels();
+  }
+  const head = (x1, y1, x2, y2, kind) => svg("path", { d: "M0,0L-10,-4.5L-10,4.5Z", class: `lmw-head-${kind}`,
+    transform: `translate(${x2},${y2}) rotate(${(Math.atan2(y2 - y1, x2 - x1) * 180) / Math.PI})` });
+
+  // ---- mouse, fingers, keys ----
+  const fingers = new Map();
+  let dragged = false;
+  plane.addEventListener("pointerdown", (event) => { fingers.set(event.pointerId, [event.offsetX, event.offsetY]); dragged = false; });
+  plane.addEventListener("pointermove", (event) => {
+    const old = fingers.get(event.pointerId);
+    if (!old) return;
+    const box = plane.getBoundingClientRect(), now = [event.clientX - box.left, event.clientY - box.top];
+    const dx = now[0] - old[0], dy = now[1] - old[1];
+    if (fingers.size === 1 && !dragged && Math.hypot(dx, dy) < 4) return; // a click trembles
+    if (!dragged) { dragged = true; plane.setPointerCapture(event.pointerId); }
+    if (fingers.size === 2) {
+      const [other] = [...fingers].filter(([id]) => id !== event.pointerId).map(([, p]) => p);
+      const before = Math.hypot(old[0] - other[0], old[1] - other[1]), after = Math.hypot(now[0] - other[0], now[1] - other[1]);
+      if (before > 1) zoom(after / before, (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
+      pan(dx / 2, dy / 2);
+    } else if (fingers.size === 1) pan(dx, dy);
+    fingers.set(event.pointerId, now);
+  });
+  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) plane.addEventListener(end, (event) => fingers.delete(event.pointerId));
+  // The wheel zooms only where the reader has said so (Ctrl, or the map has the focus); otherwise the page scrolls.
+  plane.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey && document.activeElement !== plane) return;
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY / 300), event.offsetX, event.offsetY);
+  }, { passive: false });
+  const keys = { ArrowLeft: () => pan(40, 0), ArrowRight: () => pan(-40, 0), ArrowUp: () => pan(0, 40), ArrowDown: () => pan(0, -40),
+    "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4), 0: reset };
+  plane.addEventListener("keydown", (event) => {
+    if (!(event.key in keys) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+
+  const groups = h("p", { class: "lmw-legend lmw-groups" }, groupNames.map((name, i) => h("span", {},
+    svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" }, svg("path", { d: SHAPES[i], class: `lmw-group-${i}` })), name)));
+  const node = h("div", { class: "lmw-map" },
+    h("div", { class: "lmw-zoom" }, button("+", () => zoom(1.4), { "aria-label": "Zoom in" }), button("−", () => zoom(1 / 1.4), { "aria-label": "Zoom out" }), button("Show all", reset)),
+    plane, groupNames.length ? groups : null,
+    h("p", { class: "lmw-note" }, `A flat map keeps ${(100 * kept).toFixed(0)} % of how the words differ, so trust the list more than the map.`));
+  const watcher = new ResizeObserver(() => {
+    if (!plane.clientWidth || plane.clientWidth === width) return;
+    width = plane.clientWidth;
+    reset();
+  });
+  watcher.observe(plane);
+  reset();
+
+  return {
+    node,
+    close: () => watcher.disconnect(),
+    showNeighbours(i, found) {
+      shown = { focus: [i, ...found], links: found.map((j) => ({ from: at(i), to: at(j), kind: "near" })) };
+      draw();
+    },
+    showAnalogy(a, b, c, found) {
+      const target = [0, 1].map((d) => at(a)[d] - at(b)[d] + at(c)[d]);
+      shown = { focus: [a, b, c, found[0]], target, links: [{ from: at(b), to: at(a), kind: "given" }, { from: at(c), to: target, kind: "asked" }] };
+      draw();
+    },
+  };
+}

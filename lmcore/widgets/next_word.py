@@ -1,0 +1,160 @@
+"""The next-word explorer: a model's next-word distribution beside the truth's, at every place of a story."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import traitlets as t
+
+from lmcore import END
+from lmcore.widgets.base import Figure, in_range, one_of, packed
+
+Distribution = Callable[[Sequence[str]], Mapping[str, float]]
+NO_WORD = 0xFFFF  # fills a row of the table that has no word
+
+
+class NextWord(Figure, module="next_word.mjs"):
+    r"""Next-word explorer: at every position of every story, each model against the truth.
+
+    For story :math:`w_1 … w_T` and position :math:`t` (0 … T; the last asks for the end of the text) the figure shows
+    :math:`p(w \mid w_1 … w_t)` of the model beside the truth's :math:`q`, the surprise :math:`-\log_2 p` of the word that
+    came, and :math:`KL(q‖p) = \sum_w q(w) \log_2 (q(w)/p(w))` in bits. Everything is computed here, once, with the
+    functions given; the page only looks up.
+
+    stories: lists of words (or strings, split at white space), without the end marker.
+    models: name → a model with ``next_distribution``, or a function from a list of words to {word: probability}.
+    truth: the same, for the exact distribution.
+    top: so many words are shown (those with the largest probability under either), and always the word that came.
+    sees: name → number of words the model looks back at; where it is not given, ``order - 1`` of a model that has ``order``.
+
+    Set or read ``story``, ``position`` and ``model`` (a name) from Python; the figure follows, and the reader's choice comes
+    back. Raises ValueError for empty stories, no model, a distribution that does not sum to 1, or a choice that is not there.
+    """
+
+    stories = t.List(t.List(t.Unicode()), read_only=False).tag(sync=True)
+    models = t.List(t.Unicode()).tag(sync=True)
+    sees = t.List(t.Int()).tag(sync=True)
+    words = t.List(t.Unicode()).tag(sync=True)
+    rows = t.Int().tag(sync=True)
+    end = t.Unicode(END).tag(sync=True)
+    # P positions over all stories, N = models × P grid points, R rows a table
+    row_word = t.Bytes().tag(sync=True)  # uint16, N × R
+    row_model = t.Bytes().tag(sync=True)  # float32, N × R
+    row_truth = t.Bytes().tag(sync=True)  # float32, N × R
+    came_model = t.Bytes().tag(sync=True)  # float32, N: p of the word that came
+    came_truth = t.Bytes().tag(sync=True)  # float32, P
+    divergence = t.Bytes().tag(sync=True)  # float32, N: KL(truth‖model), bits
+
+    story = t.Int(0).tag(sync=True)
+    position = t.Int(0).tag(sync=True)
+    model = t.Unicode().tag(sync=True)
+
+    def __init__(
+        self,
+        stories: Sequence[Sequence[str] | str],
+        models: Mapping[str, Any],
+        truth: Any,
+        top: int = 10,
+        sees: Mapping[str, int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        told = [s.split() if isinstance(s, str) else list(s) for s in stories]
+        if not told or not all(told):
+            raise ValueError(f"stories has {len(told)} texts, lengths {[len(s) for s in told]}; allowed: at least one, none empty")
+        if not models:
+            raise ValueError("models is empty; give at least one, as {name: model or function}")
+        in_range("top", top, 1, 50)
+        names = list(models)
+        context = [(sees or {}).get(name, getattr(model, "order", 0) - 1) for name, model in models.items()]
+        grid = _grid(told, {name: _callable(name, model) for name, model in models.items()}, _callable("truth", truth), top)
+        chosen = {"story": 0, "position": min(5, len(told[0])), "model": names[-1], **kwargs}
+        one_of("model", chosen["model"], names)
+        in_range("story", chosen["story"], 0, len(told) - 1)
+        in_range("position", chosen["position"], 0, len(told[chosen["story"]]))
+        super().__init__(stories=told, models=names, sees=context, rows=top + 1, **grid, **chosen)
+
+    def describe(self) -> str:
+        return (
+            f"Next-word explorer. For each position of {len(self.stories)} short stories it shows, as paired bars, how likely "
+            f"a model ({', '.join(self.models)}) and the true distribution find each next word, how surprised both are by the "
+            f"word that came, and how far the model is from the truth."
+        )
+
+    @t.validate("model")
+    def _check_model(self, proposal: Any) -> str:
+        return one_of("model", proposal["value"], self.models)
+
+    @t.validate("story")
+    def _check_story(self, proposal: Any) -> int:
+        return in_range("story", proposal["value"], 0, len(self.stories) - 1)
+
+    @t.validate("position")
+    def _check_position(self, proposal: Any) -> int:
+        return in_range("position", proposal["value"], 0, len(self.stories[self.story]))
+
+    @t.observe("story")
+    def _stay_inside(self, change: Any) -> None:
+        self.position = min(self.position, len(self.stories[self.story]))
+
+
+def _callable(name: str, model: Any) -> Distribution:
+    """The function prefix → distribution of a model; what it gives is checked to be a distribution."""
+    function = getattr(model, "next_distribution", model)
+    if not callable(function):
+        raise ValueError(f"{name!r} is {model!r}; allowed: an object with next_distribution, or a function of a list of words")
+
+    def checked(prefix: Sequence[str]) -> Mapping[str, float]:
+        found = function(prefix)
+        total = sum(found.values())
+        if not abs(total - 1) < 1e-6:
+            raise ValueError(f"{name!r} gives probabilities that sum to {total:.6g} after {' '.join(prefix)!r}; they must sum to 1")
+        return found
+
+    return checked
+
+
+def divergence(truth: Mapping[str, float], model: Mapping[str, float]) -> float:
+    r"""KL(truth‖model) = Σ q log₂(q/p) in bits; infinite where the model excludes a word that the truth allows."""
+    words = [w for w, q in truth.items() if q > 0]
+    q = np.array([truth[w] for w in words])
+    p = np.array([model.get(w, 0.0) for w in words])
+    with np.errstate(divide="ignore"):
+        return max(0.0, float(np.sum(q * (np.log2(q) - np.log2(p)))))
+
+
+def shown_words(truth: Mapping[str, float], model: Mapping[str, float], came: str, top: int) -> list[str]:
+    """The words of one table: the ``top`` largest under either, and the one that came; the truth's order, then the model's."""
+    union = {*truth, *model}
+    largest = sorted(union, key=lambda w: (-max(truth.get(w, 0), model.get(w, 0)), w))[:top]
+    kept = {w for w in largest if truth.get(w, 0) > 0 or model.get(w, 0) > 0} | {came}
+    return sorted(kept, key=lambda w: (-truth.get(w, 0), -model.get(w, 0), w))
+
+
+def _grid(stories: list[list[str]], models: Mapping[str, Distribution], truth: Distribution, top: int) -> dict[str, Any]:
+    places = [(s[:i], ([*s, END])[i]) for s in stories for i in range(len(s) + 1)]
+    n_models, n_places, n_rows = len(models), len(places), top + 1
+    index: dict[str, int] = {}
+    word = np.full((n_models, n_places, n_rows), NO_WORD, dtype="<u2")
+    p_rows, q_rows = np.zeros((2, *word.shape), dtype="<f4")
+    p_came, kl = np.zeros((2, n_models, n_places), dtype="<f4")
+    q_came = np.zeros(n_places, dtype="<f4")
+    for j, (prefix, came) in enumerate(places):
+        q = truth(prefix)
+        q_came[j] = q.get(came, 0.0)
+        for i, model in enumerate(models.values()):
+            p = model(prefix)
+            p_came[i, j], kl[i, j] = p.get(came, 0.0), divergence(q, p)
+            for r, w in enumerate(shown_words(q, p, came, top)):
+                word[i, j, r] = index.setdefault(w, len(index))
+                p_rows[i, j, r], q_rows[i, j, r] = p.get(w, 0.0), q.get(w, 0.0)
+    if len(index) >= NO_WORD:
+        raise ValueError(f"the tables show {len(index)} different words; at most {NO_WORD - 1} fit. Give fewer stories")
+    return {
+        "words": list(index),
+        "row_word": packed(word, "<u2"),
+        "row_model": packed(p_rows, "<f4"),
+        "row_truth": packed(q_rows, "<f4"),
+        "came_model": packed(p_came, "<f4"),
+        "came_truth": packed(q_came, "<f4"),
+        "divergence": packed(kl, "<f4"),
+    }
