@@ -218,7 +218,7 @@ def _tagged(text: str) -> tuple[Tagged, ...]:
 
 
 def _split(items: list[T], groups: Iterable[str]) -> Corpus[T]:
-    """80, 10 and 10 %, cut and ordered by a hash of each item's group: the same everywhere, and mixed whatever the file's order."""
+    """80, 10 and 10 %, cut and ordered by a hash of each item's group: the same everywhere, and well mixed."""
 
     def share(group: str) -> float:
         return int.from_bytes(hashlib.sha256(group.encode()).digest()[:6], "big") / 2**48
