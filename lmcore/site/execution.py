@@ -22,6 +22,18 @@ from lmcore import device
 
 PACKAGE = Path(__file__).parents[1]
 NOT_COMPUTED = ("site", "assets", "__pycache__")  # parts of the package that no cell's output depends on
+STYLE = PACKAGE / "assets" / "matplotlibrc"
+KERNEL = """\
+c = get_config()
+c.IPKernelApp.log_level = "ERROR"
+c.InlineBackend.figure_formats = {"svg"}
+c.IPKernelApp.exec_lines = [  # a bar drawn by a widget ignores TQDM_DISABLE
+    "import tqdm.auto, tqdm.notebook, tqdm.std",
+    "tqdm.auto.tqdm = tqdm.notebook.tqdm = tqdm.std.tqdm",
+    "tqdm.auto.trange = tqdm.notebook.trange = tqdm.std.trange",
+    "del tqdm",
+]
+"""
 KEPT = 4  # cache folders of earlier states that are not thrown away
 
 
@@ -36,6 +48,7 @@ def cache_key(book: Path) -> str:
         name = path.relative_to(PACKAGE)
         if not set(name.parts) & set(NOT_COMPUTED) and path.suffix != ".pyc":
             _add(digest, name.as_posix(), path.read_bytes())
+    _add(digest, KERNEL, STYLE.read_bytes())
     for path in sorted((book / "chapters" / "ledger").glob("*.json")):
         _add(digest, path.name, path.read_bytes())
     for line in _environment():
@@ -78,10 +91,21 @@ def use_cache(app: Sphinx, config: Any) -> None:
 
 
 def prepare_kernels(app: Sphinx) -> None:
-    """A page is no terminal: kernels draw no progress bars, and import the package that builds the page."""
-    os.environ["TQDM_DISABLE"] = "1"
+    """Give kernels an environment of their own, so that a page does not depend on the reader's settings.
+
+    No progress bars (a page is no terminal), no IPython start-up files or matplotlib settings from the home folder, and the same
+    ``lmcore`` that builds the page.
+    """
+    profile = Path(app.outdir).parent / "ipython" / "profile_default"
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "ipython_kernel_config.py").write_text(KERNEL, encoding="utf-8")
     paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    os.environ |= {
+        "TQDM_DISABLE": "1",
+        "IPYTHONDIR": str(profile.parent),
+        "MATPLOTLIBRC": str(STYLE),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+    }
 
 
 class Progress:

@@ -20,7 +20,7 @@ UNUSED = (
     "scripts/fontawesome.js*",
     "scripts/*.map",
     "styles/*.map",
-    "vendor/fontawesome",
+    "vendor",
     "locales",
     "images/logo_*",
     "sphinx-thebe.*",
