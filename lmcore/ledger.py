@@ -10,36 +10,30 @@ A chapter logs its numbers, shows them in tables, and ends with a receipt::
 ``python -m lmcore.ledger record 01_language_models --seeds 5`` executes the same page once per seed and keeps what its receipt
 says, so a number and its spread come from the same code. Nothing else writes a record.
 
-The receipt is an output with a MIME type of its own, :data:`RECEIPT_MIME`, beside its HTML and its text. Whoever reads an
-executed notebook (the recorder, the Sphinx extension ``lmcore.site``) finds it with :func:`find_receipt` as a JSON object::
-
-    {"format": 1, "chapter": "01_language_models",
-     "setting": {"device": "cpu", "device_name": …, "scale": "small", "threads": 2, "code": sha256, "config": {…},
-                 "data": {corpus: sha256}, "rooms": {module: sha256}, "versions": {"python": …, "torch": …, …}},
-     "run": {"seed": 0, "values": {name: number}, "minutes": wall clock from Page() to receipt(), "cpu_minutes": all threads,
-             "memory_mb": peak of the process in 10⁶ bytes, "gpu_memory_mb": peak or null, "date": ""},
-     "skipped": {name: reason}}
+The receipt is also read by programs; :mod:`lmcore.receipt` describes it.
 """
 
+import argparse
 import math
-import platform
+import os
 import re
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from html import escape
-from importlib.metadata import version
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lmcore import __version__, corpora, device, record
-from lmcore.record import Number, Record, Run, Setting, Spread, number, plus_minus
+from lmcore import corpora, device, record, recorder
+from lmcore.receipt import Receipt, find_receipt
+from lmcore.record import Record, Run, Setting, Spread
+from lmcore.rounding import Number
+from lmcore.tables import Overview, Table
 
-RECEIPT_MIME = "application/vnd.lmcore.receipt+json"
+__all__ = ["Page", "all_records", "find_receipt", "overview"]
+
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 
 
@@ -108,7 +102,7 @@ class Page:
                 return entry.spread(name, self._chapters)
         return None
 
-    def table(self, rows: Mapping[str, str], title: str = "", *, unit: str = "") -> "Table":
+    def table(self, rows: Mapping[str, str], title: str = "", *, unit: str = "") -> Table:
         """This run beside the recorded runs: one row per entry ``label: name``.
 
         Raises:
@@ -138,7 +132,7 @@ class Page:
             record.command(self.chapter, scale=self.scale, device=self.device.type),
         )
 
-    def receipt(self) -> "Receipt":
+    def receipt(self) -> Receipt:
         """What this run took and where it ran; the last cell of a chapter."""
         gpu = None
         if self.device.type == "cuda":
@@ -154,15 +148,10 @@ class Page:
             config=self.config,
             data=corpora.used(),
             rooms=record.imported_rooms(),
-            versions=versions(),
+            versions=record.versions(),
         )
         run = Run(self.seed, dict(self._values), minutes, cpu_minutes, device.peak_memory() / 1e6, gpu)
         return Receipt(self.chapter, setting, run, dict(self._skipped))
-
-
-def versions() -> dict[str, str]:
-    """The versions that a number depends on."""
-    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": version("numpy"), "lmcore": __version__}
 
 
 def _clocks() -> tuple[float, float]:
@@ -181,139 +170,41 @@ def _current_cell() -> str | None:
     return (parent.get("metadata") or {}).get("cellId")
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of numbers that shows itself as HTML in a notebook and as plain text elsewhere."""
-
-    title: str
-    unit: str
-    this_run: str
-    records: list[Record]
-    stale: list[bool]
-    cells: list[tuple[str, Number | None, list[Spread | None]]]
-    skipped: dict[str, str]
-    command: str
-
-    def _head(self) -> list[str]:
-        return ["", self.this_run, *(f"recorded ({r.setting.scale}, {r.setting.device})" for r in self.records)]
-
-    def _rows(self) -> list[list[str]]:
-        rows = []
-        for label, value, spreads in self.cells:
-            like = next((s for s in spreads if s), None)
-            shown = "–" if value is None else number(value) if like is None else _like(value, like)
-            rows.append([label, shown, *("–" if s is None else str(s) for s in spreads)])
-        return rows
-
-    def _notes(self) -> list[tuple[str, str]]:
-        """Sentences under the table, each with the command that belongs to it (or none)."""
-        notes = []
-        for entry, stale in zip(self.records, self.stale, strict=True):
-            n = len(entry.runs)
-            seeds = f"mean ± standard deviation over {n} seeds" if n > 1 else "one seed, so no spread"
-            old = "; recorded with an earlier version of this page" if stale else ""
-            own = entry.setting
-            notes.append(
-                (f"Recorded ({own.scale}, {own.device}): {seeds}, {own.device_name}, {entry.date}{old}.", entry.command)
-            )
-        if not self.records:
-            notes.append(("No recorded runs yet; this line records them:", self.command))
-        notes += [(f"{label}: not computed in this run, because {reason}.", "") for label, reason in self.skipped.items()]
-        return notes
-
-    def __repr__(self) -> str:
-        grid = [self._head(), *self._rows()]
-        widths = [max(len(row[i]) for row in grid) for i in range(len(grid[0]))]
-        lines = [
-            "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(r, widths, strict=True))) for r in grid
-        ]
-        lines.insert(1, "  ".join("-" * w for w in widths))
-        title = [self.title + (f" ({self.unit})" if self.unit else "")] if self.title or self.unit else []
-        notes = [part for note in self._notes() for part in (note[0], f"  {note[1]}" if note[1] else "") if part]
-        return "\n".join(line.rstrip() for line in [*title, *lines, *notes])
-
-    def _repr_html_(self) -> str:
-        caption = escape(self.title + (f" ({self.unit})" if self.unit else ""))
-        right = ' style="text-align:right"'
-        head = "".join(f'<th scope="col"{right if h else ""}>{escape(h)}</th>' if h else "<td></td>" for h in self._head())
-        body = "".join(
-            f'<tr><th scope="row" style="text-align:left">{escape(label)}</th>'
-            + "".join(f"<td{right}>{escape(value)}</td>" for value in values)
-            + "</tr>"
-            for label, *values in self._rows()
-        )
-        notes = "".join(
-            f"<p>{escape(text)}{f' <code>{escape(line)}</code>' if line else ''}</p>" for text, line in self._notes()
-        )
-        return (
-            f'<div class="lm-ledger"><table class="dataframe"><caption>{caption}</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}</div>"
-        )
+def all_records(chapters: Path | None = None) -> list[Record]:
+    """Every record of every chapter, in the order of the chapters."""
+    return list(record.read_all(chapters))
 
 
-def _like(value: Number, spread: Spread) -> str:
-    """A value cut where its spread is cut, so that the two columns read alike."""
-    shown = plus_minus(value, spread.sd)
-    return shown.split(" ± ")[0]
+def overview(chapters: Path | None = None) -> Overview:
+    """The results ledger: every recorded number with its spread, device, seeds and command."""
+    return Overview(tuple(all_records(chapters)), chapters)
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """What one execution of a page took, and where: for the eye, and (as :data:`RECEIPT_MIME`) for programs."""
-
-    chapter: str
-    setting: Setting
-    run: Run
-    skipped: dict[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON object described at the top of :mod:`lmcore.ledger`."""
-        return {
-            "format": record.FORMAT,
-            "chapter": self.chapter,
-            "setting": asdict(self.setting),
-            "run": asdict(self.run),
-            "skipped": self.skipped,
-        }
-
-    def facts(self) -> dict[str, str]:
-        """What the receipt says, as label and text."""
-        own, run = self.setting, self.run
-        threads = f", {own.threads} thread{'s' if own.threads != 1 else ''}" if own.device == "cpu" else ""
-        memory = f"{run.memory_mb:,.0f} MB" + (
-            f", on the GPU {run.gpu_memory_mb:,.0f} MB" if run.gpu_memory_mb is not None else ""
-        )
-        return {
-            "Minutes": f"{run.minutes:.2f} ({run.cpu_minutes:.2f} of processor time)",
-            "Peak memory": memory,
-            "Device": f"{own.device} ({own.device_name}{threads})",
-            "Scale": own.scale,
-            "Seed": str(run.seed),
-            "Versions": ", ".join(f"{name} {number}" for name, number in own.versions.items()),
-        }
-
-    def __repr__(self) -> str:
-        facts = self.facts()
-        width = max(map(len, facts))
-        return "\n".join(f"{label.ljust(width)}  {text}" for label, text in facts.items())
-
-    def _repr_html_(self) -> str:
-        left = ' style="text-align:left"'
-        rows = "".join(
-            f'<tr><th scope="row"{left}>{escape(label)}</th><td{left}>{escape(text)}</td></tr>'
-            for label, text in self.facts().items()
-        )
-        caption = "<caption>This page, as it ran</caption>"
-        return f'<div class="lm-receipt"><table class="dataframe">{caption}<tbody>{rows}</tbody></table></div>'
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_(), RECEIPT_MIME: self.to_json()}
+def main(argv: list[str] | None = None) -> int:
+    """``record`` a chapter over seeds, or ``list`` all that has been recorded."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lmcore.ledger", description="Record a chapter over seeds, or list the records."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="print every record")
+    one = commands.add_parser("record", help="execute a chapter once per seed and keep its numbers")
+    one.add_argument("chapter", help="file name without .md, such as 01_language_models")
+    one.add_argument("--seeds", type=int, default=5, help="how many seeds (default 5)")
+    one.add_argument("--scale", choices=device.SCALES, help="instead of LMCORE_SCALE")
+    one.add_argument("--device", help="instead of LMCORE_DEVICE: cpu, cuda, mps")
+    one.add_argument("--again", action="store_true", help="run every seed, also those that are recorded")
+    options = parser.parse_args(argv)
+    if options.command == "list":
+        print(overview())
+        for entry in all_records():
+            if rooms := entry.changed_rooms():
+                print(f"{entry.chapter} ({entry.setting.scale}, {entry.setting.device}): changed since: {', '.join(rooms)}")
+        return 0
+    for variable, value in (("LMCORE_SCALE", options.scale), ("LMCORE_DEVICE", options.device)):
+        if value:
+            os.environ[variable] = value
+    return recorder.main(options.chapter, options.seeds, options.again)
 
 
-def find_receipt(notebook: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The JSON object of the last receipt among the outputs of an executed notebook (nbformat 4), or ``None``."""
-    found = None
-    for cell in notebook["cells"]:
-        for output in cell.get("outputs", []):
-            found = output.get("data", {}).get(RECEIPT_MIME, found)
-    return found
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,25 +5,29 @@ and a record holds one :class:`Run` per seed. All runs of a record share one :cl
 configuration, the data, the versions and the machine. A run under any other setting starts the record afresh, so a spread
 never mixes two experiments.
 
-``python -m lmcore.ledger record <chapter>`` writes these files; :mod:`lmcore.ledger` reads them for the page.
+:mod:`lmcore.recorder` writes these files (``python -m lmcore.ledger record <chapter>``), :mod:`lmcore.ledger` reads them.
 """
 
 import hashlib
 import json
 import math
 import os
+import platform
 import re
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
+from lmcore import __version__
+from lmcore.rounding import Number, plus_minus
+
 FORMAT = 1
-Number = int | float
 # Rooms that print, check or build, and never compute a number.
-_SILENT = re.compile(r"lmcore\.(check|ledger|record|site|widgets)\b")
+_SILENT = re.compile(r"lmcore\.(check|downloads|ledger|receipt|record|recorder|rounding|site|tables|widgets)\b")
 
 
 def chapters_folder() -> Path:
@@ -142,40 +146,6 @@ def command(chapter: str, seeds: int = 5, *, scale: str, device: str) -> str:
     return f"python -m lmcore.ledger record {chapter} --seeds {seeds} --scale {scale} --device {device}"
 
 
-def plus_minus(mean: Number, sd: float) -> str:
-    """``mean ± sd`` with as many digits as the standard deviation supports.
-
-    The Particle Data Group's rule: the three leading digits of the deviation decide. Up to 354 it keeps two digits, up to 949
-    one, above that it is rounded up to 1000 and keeps two. The mean is cut at the same place. Without a deviation
-    (``nan`` or 0) the mean has four significant digits.
-
-    Source: Review of Particle Physics, introduction, section 5.3.
-    """
-    if math.isnan(sd):
-        return number(mean)
-    if sd == 0:
-        return f"{number(mean)} ± 0"
-    exponent = math.floor(math.log10(sd))
-    leading = round(sd / 10.0 ** (exponent - 2))
-    if leading >= 950:
-        sd, exponent = 10.0 ** (exponent + 1), exponent + 1
-        leading = 100
-    places = -exponent + (1 if leading < 355 else 0)
-    if places <= 0:
-        return f"{round(mean, places):,.0f} ± {round(sd, places):,.0f}"
-    return f"{mean:,.{places}f} ± {sd:.{places}f}"
-
-
-def number(value: Number, digits: int = 4) -> str:
-    """A number with ``digits`` significant digits; whole numbers in full."""
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}"
-    exponent = math.floor(math.log10(abs(value)))
-    if exponent < -4 or exponent >= 15:
-        return f"{value:.{digits - 1}e}"
-    return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
-
-
 def code_cells(text: str) -> list[str]:
     """The code of a MyST text notebook, cell by cell, without the cells' options (tags, alternative texts)."""
     cells = []
@@ -212,6 +182,12 @@ def imported_rooms() -> dict[str, str]:
     """The hash of every file of ``lmcore`` that this process has imported and that can change a number."""
     names = sorted(name for name in sys.modules if name.startswith("lmcore.") and not _SILENT.match(name))
     return {name: room_hash(name) for name in names}
+
+
+def versions() -> dict[str, str]:
+    """The versions that a number depends on."""
+    names = {name: version(name) for name in ("torch", "numpy")}
+    return {"python": platform.python_version(), **names, "lmcore": __version__}
 
 
 def _sha256(data: bytes) -> str:

@@ -1,0 +1,97 @@
+"""What one execution of a page took, where it ran and which numbers it logged.
+
+The receipt is the output of a chapter's last cell. It has a MIME type of its own, :data:`RECEIPT_MIME`, beside its HTML and its
+text. Whoever reads an executed notebook (the recorder, the Sphinx extension ``lmcore.site``) finds it with
+:func:`find_receipt` as a JSON object::
+
+    {"format": 1, "chapter": "01_language_models",
+     "setting": {"device": "cpu", "device_name": …, "scale": "small", "threads": 2, "code": sha256, "config": {…},
+                 "data": {corpus: sha256}, "rooms": {module: sha256}, "versions": {"python": …, "torch": …, …}},
+     "run": {"seed": 0, "values": {name: number}, "minutes": wall clock from Page() to receipt(), "cpu_minutes": all threads,
+             "memory_mb": peak of the process in 10⁶ bytes, "gpu_memory_mb": peak or null, "date": ""},
+     "skipped": {name: reason}}
+
+``setting`` and ``run`` are :class:`lmcore.record.Setting` and :class:`lmcore.record.Run`, field by field.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from html import escape
+from typing import Any
+
+from lmcore.record import FORMAT, Run, Setting
+
+RECEIPT_MIME = "application/vnd.lmcore.receipt+json"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A run and its setting: for the eye, and (as :data:`RECEIPT_MIME`) for programs."""
+
+    chapter: str
+    setting: Setting
+    run: Run
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON object described at the top of :mod:`lmcore.receipt`."""
+        return {
+            "format": FORMAT,
+            "chapter": self.chapter,
+            "setting": asdict(self.setting),
+            "run": asdict(self.run),
+            "skipped": self.skipped,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Receipt":
+        """The receipt that :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: it was written by another version of ``lmcore`` in another format.
+        """
+        if content["format"] != FORMAT:
+            raise ValueError(f"a receipt of format {content['format']}; this version reads {FORMAT}: run the page again")
+        return cls(content["chapter"], Setting(**content["setting"]), Run(**content["run"]), dict(content["skipped"]))
+
+    def facts(self) -> dict[str, str]:
+        """What the receipt says, as label and text."""
+        own, run = self.setting, self.run
+        threads = f", {own.threads} thread{'s' if own.threads != 1 else ''}" if own.device == "cpu" else ""
+        memory = f"{run.memory_mb:,.0f} MB"
+        if run.gpu_memory_mb is not None:
+            memory += f", on the GPU {run.gpu_memory_mb:,.0f} MB"
+        return {
+            "Minutes": f"{run.minutes:.2f} ({run.cpu_minutes:.2f} of processor time)",
+            "Peak memory": memory,
+            "Device": f"{own.device} ({own.device_name}{threads})",
+            "Scale": own.scale,
+            "Seed": str(run.seed),
+            "Versions": ", ".join(f"{name} {version}" for name, version in own.versions.items()),
+        }
+
+    def __repr__(self) -> str:
+        facts = self.facts()
+        width = max(map(len, facts))
+        return "\n".join(f"{label.ljust(width)}  {text}" for label, text in facts.items())
+
+    def _repr_html_(self) -> str:
+        left = ' style="text-align:left"'
+        rows = "".join(
+            f'<tr><th scope="row"{left}>{escape(label)}</th><td{left}>{escape(text)}</td></tr>'
+            for label, text in self.facts().items()
+        )
+        caption = "<caption>This page, as it ran</caption>"
+        return f'<div class="lm-receipt"><table class="dataframe">{caption}<tbody>{rows}</tbody></table></div>'
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_(), RECEIPT_MIME: self.to_json()}
+
+
+def find_receipt(notebook: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The JSON object of the last receipt among the outputs of an executed notebook (nbformat 4), or ``None``."""
+    found = None
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            found = output.get("data", {}).get(RECEIPT_MIME, found)
+    return found

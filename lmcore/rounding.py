@@ -1,0 +1,49 @@
+"""How a number is written: as many digits as its spread supports, and no more."""
+
+import math
+
+Number = int | float
+
+
+def plus_minus(mean: Number, sd: float) -> str:
+    """``mean ± sd`` with as many digits as the standard deviation supports.
+
+    The Particle Data Group's rule: the three leading digits of the deviation decide. Up to 354 it keeps two digits, up to 949
+    one, above that it is rounded up to 1000 and keeps two. The mean is cut at the same place. Without a deviation
+    (``nan`` or 0) the mean has four significant digits.
+
+    Source: Review of Particle Physics, introduction, section 5.3.
+    """
+    if math.isnan(sd):
+        return number(mean)
+    if sd == 0:
+        return f"{number(mean)} ± 0"
+    exponent = math.floor(math.log10(sd))
+    leading = round(sd / 10.0 ** (exponent - 2))
+    if leading >= 950:
+        sd, exponent = 10.0 ** (exponent + 1), exponent + 1
+        leading = 100
+    places = -exponent + (1 if leading < 355 else 0)
+    if places <= 0:
+        return f"{round(mean, places):,.0f} ± {round(sd, places):,.0f}"
+    return f"{mean:,.{places}f} ± {sd:.{places}f}"
+
+
+def number(value: Number, digits: int = 4) -> str:
+    """A number with ``digits`` significant digits; whole numbers in full."""
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent < -4 or exponent >= 15:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
+
+
+def like(value: Number, sd: float) -> str:
+    """A single value, cut where :func:`plus_minus` cuts a mean with this deviation, so that two columns read alike."""
+    return plus_minus(value, sd).split(" ± ")[0]
+
+
+def duration(minutes: float) -> str:
+    """A duration as a reader plans it: seconds below two minutes, else minutes."""
+    return f"{minutes * 60:.0f} seconds" if minutes < 2 else f"{minutes:.1f} minutes"
