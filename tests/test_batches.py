@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy import stats
 
-from lmcore import batches
-from lmcore.batches import IGNORE, Contexts, Padded, SkipGrams, Windows
+from lmcore.batches import IGNORE, Contexts, Padded, Windows
+from lmcore.skipgrams import SkipGrams, noise_distribution
 
 PAD, START, END = 0, 1, 2
 TEXTS = [[3, 4, 5, 6, 7], [8], [], [9, 10, 11], [12, 13, 14, 15, 16, 17, 18]]
@@ -179,7 +179,7 @@ def test_noise_words_follow_counts_to_the_three_quarters():
     assert (drawn[p == 0] == 0).all()
     assert stats.chisquare(drawn[p > 0], drawn.sum() * p[p > 0]).pvalue > 1e-4
     assert np.allclose(source.noise, p)
-    assert np.allclose(batches.noise_distribution(counts, power=0.0), (counts > 0) / 4)
+    assert np.allclose(noise_distribution(counts, power=0.0), (counts > 0) / 4)
 
 
 # ---------------------------------------------------------------- bad input
@@ -207,8 +207,8 @@ def test_noise_words_follow_counts_to_the_three_quarters():
         (lambda: SkipGrams(TEXTS, 1, vocab_size=19, negatives=0), "negatives=0"),
         (lambda: SkipGrams(TEXTS, 1, vocab_size=19, subsample=0.0), "subsample=0.0"),
         (lambda: next(SkipGrams([[3, 4]], 1, vocab_size=5, subsample=1e-12)), "raise subsample"),
-        (lambda: batches.noise_distribution(np.zeros(3, dtype=int)), "at least one positive"),
-        (lambda: batches.noise_distribution(np.array([1, -1])), "non-negative"),
+        (lambda: noise_distribution(np.zeros(3, dtype=int)), "at least one positive"),
+        (lambda: noise_distribution(np.array([1, -1])), "non-negative"),
     ],
 )
 def test_bad_input_is_refused_with_what_was_given(make, message):
