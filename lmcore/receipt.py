@@ -1,8 +1,9 @@
 """What one execution of a page took, where it ran and which numbers it logged.
 
-The receipt is the output of a chapter's last cell. It has a MIME type of its own, :data:`RECEIPT_MIME`, beside its HTML and its
-text. Whoever reads an executed notebook (the recorder, the Sphinx extension ``lmcore.site``) finds it with
-:func:`find_receipt` as a JSON object::
+The receipt is the output of a chapter's last cell: HTML and text for the eye, and in the output's metadata, under
+:data:`RECEIPT_KEY`, a JSON object for programs. (As a MIME type of its own beside the HTML it would make myst-nb warn of an
+output that it cannot show.) Whoever reads an executed notebook, as the recorder and the Sphinx extension ``lmcore.site`` do,
+finds it with :func:`find_receipt`::
 
     {"format": 1, "chapter": "01_language_models",
      "setting": {"device": "cpu", "device_name": …, "scale": "small", "threads": 2, "code": sha256, "config": {…},
@@ -21,12 +22,12 @@ from typing import Any
 
 from lmcore.record import FORMAT, Run, Setting
 
-RECEIPT_MIME = "application/vnd.lmcore.receipt+json"
+RECEIPT_KEY = "lmcore_receipt"
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """A run and its setting: for the eye, and (as :data:`RECEIPT_MIME`) for programs."""
+    """A run and its setting."""
 
     chapter: str
     setting: Setting
@@ -84,8 +85,8 @@ class Receipt:
         caption = "<caption>This page, as it ran</caption>"
         return f'<div class="lm-receipt"><table class="dataframe">{caption}<tbody>{rows}</tbody></table></div>'
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_(), RECEIPT_MIME: self.to_json()}
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}, {RECEIPT_KEY: self.to_json()}
 
 
 def find_receipt(notebook: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -93,5 +94,5 @@ def find_receipt(notebook: Mapping[str, Any]) -> dict[str, Any] | None:
     found = None
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
-            found = output.get("data", {}).get(RECEIPT_MIME, found)
+            found = output.get("metadata", {}).get(RECEIPT_KEY, found)
     return found
