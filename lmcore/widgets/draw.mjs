@@ -137,5 +137,5 @@ export function frame(model, el, kind, title, invitation) {
 export const legend = (roles) => h("p", { class: "lmw-legend", "aria-hidden": "true" },
   Object.entries(roles).map(([role, text]) => h("span", {}, h("i", { class: `lmw-swatch lmw-fill-${role}` }), text)));
 
-/** One bar of a chart: its length is share of the row's width. The number stands beside it as text. */
-export const bar = (role, share) => h("i", { class: `lmw-bar lmw-fill-${role}`, style: { width: `${100 * clamp(share, 0, 1)}%` } });
+/** One bar of a chart, `share` of the row's width long; nothing to see at 0. The number stands beside it as text. */
+export const bar = (role, share) => h("i", { class: share > 0 ? `lmw-bar lmw-fill-${role}` : "lmw-bar", style: { width: `${100 * clamp(share, 0, 1)}%` } });

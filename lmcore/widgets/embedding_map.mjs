@@ -48,7 +48,7 @@ function render({ model, el }) {
     write(model, { analogy: model.get("analogy").map((old, j) => (j === i ? word : old)) });
   }));
   const sign = (text) => h("span", { class: "lmw-sign", "aria-hidden": "true" }, text);
-  const leaveOut = checkbox("Leave out these three words", (checked) => write(model, { leave_out: checked }));
+  const leaveOut = checkbox("Leave out these three words", (checked) => write(model, { exclude: checked }));
   const askWord = controls(search.node);
   const askThree = h("div", { class: "lmw-analogy" }, h("div", { class: "lmw-controls" }, three[0].node, sign("−"), three[1].node, sign("+"), three[2].node, sign("= ?")), leaveOut.node);
   const answers = h("tbody");
@@ -82,19 +82,19 @@ function render({ model, el }) {
     const given = model.get("analogy"), [a, b, c] = given.map((word) => index.get(word));
     three.forEach(({ input }, j) => { input.value = given[j]; });
     const query = Float64Array.from(row(a), (x, j) => x - row(b)[j] + row(c)[j]);
-    const scores = cosines(vectors, width, query), found = best(scores, model.get("k"), model.get("leave_out") ? [a, b, c] : []);
+    const scores = cosines(vectors, width, query), found = best(scores, model.get("k"), model.get("exclude") ? [a, b, c] : []);
     answersTitle.textContent = `${given[0]} − ${given[1]} + ${given[2]} =`;
     list(found, scores);
     view.showAnalogy(a, b, c, found);
     say(`${given[0]} − ${given[1]} + ${given[2]} comes closest to “${words[found[0]]}” (cosine ${scores[found[0]].toFixed(2)}), then “${words[found[1]]}” (${scores[found[1]].toFixed(2)}).`);
   }
 
-  const done = follow(model, ["mode", "word", "analogy", "leave_out", "k"], () => {
+  const done = follow(model, ["mode", "word", "analogy", "exclude", "k"], () => {
     const asks = model.get("mode") === "analogy";
     pickMode.show(asks ? 1 : 0);
     askWord.hidden = asks;
     askThree.hidden = !asks;
-    leaveOut.input.checked = model.get("leave_out");
+    leaveOut.input.checked = model.get("exclude");
     note.textContent = "";
     if (asks) analogy(); else neighbours();
   });

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import traitlets as t
 
+from lmcore.analogies import WordVectors, project
 from lmcore.widgets.base import Figure, in_range, one_of, packed
 
 MODES = ("neighbours", "analogy")
@@ -17,24 +18,23 @@ class EmbeddingMap(Figure, module="embedding_map.mjs"):
 
     Every vector is divided by its length, so that the dot product of two is their cosine. The map is the projection of these
     unit vectors on their two principal components. Neighbours of a word are the k words of largest cosine in the full space;
-    the analogy a − b + c = ? ranks words by their cosine with â − b̂ + ĉ (3CosAdd: Mikolov, Yih and Zweig 2013, Linguistic
-    Regularities in Continuous Space Word Representations, section 4). The projection is linear, so the parallelogram on the
-    map is the exact image of that arithmetic. The page computes both, from these float32 vectors.
+    the analogy a − b + c = ? ranks words by their cosine with â − b̂ + ĉ, as ``lmcore.analogies.WordVectors`` does. The
+    projection is linear, so the parallelogram on the map is the exact image of that arithmetic. The page computes both, from
+    these vectors in float32.
 
     words: n different words, most frequent first (on a crowded map these keep their labels).
-    vectors: array or tensor, shape (n, C).
+    vectors: array or tensor, shape (n, C); 4·n·C bytes of it go into the page.
     groups: name → words of the group, at most 8, each word in one group; drawn with one shape and colour each.
     analogy: (a, b, c). k: how many neighbours and answers are listed.
 
-    Set or read ``word``, ``analogy``, ``mode`` ("neighbours" or "analogy"), ``leave_out`` (are a, b and c excluded from the
-    answers?) and ``k`` from Python. Raises ValueError for a shape that does not fit, a zero or non-finite vector, a repeated
-    or unknown word.
+    Set or read ``word``, ``analogy``, ``mode`` ("neighbours" or "analogy"), ``exclude`` (whether a, b and c themselves cannot
+    be an answer) and ``k`` from Python. Raises ValueError for a shape that does not fit, a zero or non-finite vector, a
+    repeated or unknown word.
     """
 
     words = t.List(t.Unicode()).tag(sync=True)
     vectors = t.Bytes().tag(sync=True)  # float32, n × C, unit length
     places = t.Bytes().tag(sync=True)  # float32, n × 2
-    axes = t.Bytes().tag(sync=True)  # float32, 2 × C: the directions of the map
     kept = t.Float().tag(sync=True)  # share of the variance that the map keeps
     group_names = t.List(t.Unicode()).tag(sync=True)
     group_of = t.List(t.Int()).tag(sync=True)  # -1: in no group
@@ -42,7 +42,7 @@ class EmbeddingMap(Figure, module="embedding_map.mjs"):
     mode = t.Unicode("neighbours").tag(sync=True)
     word = t.Unicode().tag(sync=True)
     analogy = t.List(t.Unicode(), minlen=3, maxlen=3, default_value=["", "", ""]).tag(sync=True)
-    leave_out = t.Bool(True).tag(sync=True)
+    exclude = t.Bool(True).tag(sync=True)
     k = t.Int(8).tag(sync=True)
 
     def __init__(
@@ -55,8 +55,10 @@ class EmbeddingMap(Figure, module="embedding_map.mjs"):
         **kwargs: Any,
     ) -> None:
         names = list(words)
-        unit = _unit(names, vectors)
-        places, axes, kept = project(unit)
+        unit = WordVectors(names, vectors).unit.astype(np.float32)
+        if unit.shape[0] < 4 or unit.shape[1] < 2:
+            raise ValueError(f"vectors has shape {unit.shape}; a map needs at least 4 words and a width of 2")
+        places, _, kept = project(unit.astype(np.float64))
         group_of = _group_of(names, groups or {})
         asked = [a for a in analogy if a in names] if tuple(analogy) == ("Paris", "France", "Italy") else list(analogy)
         if len(asked) != 3:
@@ -70,7 +72,6 @@ class EmbeddingMap(Figure, module="embedding_map.mjs"):
             words=names,
             vectors=packed(unit, "<f4"),
             places=packed(places, "<f4"),
-            axes=packed(axes, "<f4"),
             kept=kept,
             group_names=list(groups or {}),
             group_of=group_of,
@@ -83,8 +84,8 @@ class EmbeddingMap(Figure, module="embedding_map.mjs"):
         a, b, c = self.analogy
         return (
             f"Embedding map. {len(self.words)} words are points on a plane; words that occur in similar company lie near each "
-            f"other. For a chosen word, such as {self.word}, the figure lists its {self.k} nearest neighbours, and for an analogy, "
-            f"such as {a} − {b} + {c}, the words that come closest to the answer."
+            f"other. For a chosen word, such as {self.word}, the figure lists its {self.k} nearest neighbours, and for an "
+            f"analogy, such as {a} − {b} + {c}, the words that come closest to the answer."
         )
 
     @t.validate("mode")
@@ -104,32 +105,6 @@ class EmbeddingMap(Figure, module="embedding_map.mjs"):
     @t.validate("k")
     def _check_k(self, proposal: Any) -> int:
         return in_range("k", proposal["value"], 1, len(self.words) - 1)
-
-
-def _unit(words: list[str], vectors: Any) -> np.ndarray:
-    """Rows of unit length, float32; ValueError when the input cannot give them."""
-    table = np.asarray(vectors.detach().cpu() if hasattr(vectors, "detach") else vectors, dtype=np.float64)
-    if table.ndim != 2 or len(table) != len(words) or len(words) < 4 or table.shape[1] < 2:
-        raise ValueError(f"vectors has shape {table.shape} for {len(words)} words; allowed: (number of words ≥ 4, width ≥ 2)")
-    if len(set(words)) != len(words):
-        twice = sorted({w for w in words if words.count(w) > 1})
-        raise ValueError(f"words has {twice[:5]} more than once; allowed: different words")
-    length = np.linalg.norm(table, axis=1)
-    bad = [w for w, x in zip(words, length, strict=True) if not np.isfinite(x) or x == 0]
-    if bad:
-        raise ValueError(f"the vectors of {bad[:5]} are zero or not finite; a cosine needs a direction")
-    return (table / length[:, None]).astype(np.float32)
-
-
-def project(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Principal components: places (n, 2), axes (2, C), and the share of the variance they keep.
-
-    The sign of an axis is arbitrary; here its largest component is positive, so that the same vectors give the same map.
-    """
-    centred = unit.astype(np.float64) - unit.mean(axis=0, dtype=np.float64)
-    _, size, right = np.linalg.svd(centred, full_matrices=False)
-    axes = right[:2] * np.sign(right[:2][[0, 1], np.abs(right[:2]).argmax(axis=1)])[:, None]
-    return centred @ axes.T, axes, float((size[:2] ** 2).sum() / max((size**2).sum(), 1e-30))
 
 
 def _group_of(words: list[str], groups: Mapping[str, Sequence[str]]) -> list[int]:

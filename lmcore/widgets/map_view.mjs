@@ -12,7 +12,7 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
   const at = (i) => [places[2 * i], places[2 * i + 1]];
   const lines = svg("g"), marks = svg("g"), labels = svg("g", { class: "lmw-labels" });
   const plane = svg("svg", { class: "lmw-plane", height: HEIGHT, tabindex: 0, role: "application", "aria-roledescription": "map",
-    "aria-label": `Map of ${words.length} words. Arrow keys move it, plus and minus zoom, 0 shows all of it. Choose a word in the box above.` }, lines, marks, labels);
+    "aria-label": `Map of ${words.length} words. Arrow keys move it, plus and minus zoom, 0 shows all of it. Choose a word in the box above.` }, lines, labels, marks);
   const points = words.map((word, i) => {
     const group = groupOf[i];
     const mark = svg("path", { d: group < 0 ? DOT : SHAPES[group], class: group < 0 ? "lmw-other" : `lmw-group-${group}` });
@@ -41,21 +41,21 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
   }
   function pan(dx, dy) { shift = [shift[0] + dx, shift[1] + dy]; draw(); }
 
-  /** Labels for the words in question first, then groups, then frequent words, as long as they overlap no other label. */
+  /** Labels for the words in question first, then groups, then frequent words, where they cover no other label or mark. */
   function drawLabels() {
-    const taken = [], out = [];
-    const order = [...new Set([...shown.focus, ...words.keys()].sort((i, j) => rank(i) - rank(j) || i - j))];
-    function rank(i) { return shown.focus.includes(i) ? 0 : groupOf[i] >= 0 ? 1 : 2; }
-    for (const i of order) {
-      const [x, y] = pixel(at(i)), w = words[i].length * FONT * 0.56 + 4;
-      if (x < 0 || x > width || y < 0 || y > HEIGHT) continue;
-      const important = rank(i) === 0;
-      const spots = [[x + 8, y + 4], [x - 8 - w, y + 4], [x - w / 2, y - 9], [x - w / 2, y + 19]];
-      const spot = spots.find(([left, base]) => left >= 0 && left + w <= width
-        && !taken.some(([l, t, r, b]) => left < r && left + w > l && base - FONT < b && base > t)) ?? (important ? spots[x > width / 2 ? 1 : 0] : null);
-      if (!spot) continue;
-      taken.push([spot[0], spot[1] - FONT, spot[0] + w, spot[1]]);
-      out.push(svg("text", { x: spot[0], y: spot[1], class: important ? "lmw-important" : "" }, words[i]));
+    const rank = (i) => (shown.focus.includes(i) ? 0 : groupOf[i] >= 0 ? 1 : 2);
+    const visible = [...words.keys()].map((i) => ({ i, rank: rank(i), x: pixel(at(i))[0], y: pixel(at(i))[1] }))
+      .filter(({ x, y }) => x >= 0 && x <= width && y >= 0 && y <= HEIGHT).sort((p, q) => p.rank - q.rank || p.i - q.i);
+    const taken = visible.filter((p) => p.rank < 2).map(({ i, x, y }) => [x - 5, y - 5, x + 5, y + 5, i]), out = [];
+    const free = (box, i) => box[0] >= 0 && box[2] <= width
+      && !taken.some(([left, top, right, bottom, owner]) => owner !== i && box[0] < right && box[2] > left && box[1] < bottom && box[3] > top);
+    for (const { i, rank: important, x, y } of visible) {
+      const w = words[i].length * FONT * (important ? 0.56 : 0.62) + 4;
+      const spots = [[x + 11, y + 5], [x - 11 - w, y + 5], [x - w / 2, y - 11], [x - w / 2, y + 21]].map(([left, base]) => [left, base - FONT, left + w, base + 2]);
+      const box = spots.find((spot) => free(spot, i)) ?? (important ? null : spots[x > width / 2 ? 1 : 0]);
+      if (!box) continue;
+      taken.push([...box, i]);
+      out.push(svg("text", { x: box[0], y: box[3] - 2, class: important ? "" : "lmw-important" }, words[i]));
     }
     labels.replaceChildren(...out);
   }
@@ -69,7 +69,7 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     });
     lines.replaceChildren(...shown.links.flatMap(({ from, to, kind }) => {
       const [x1, y1] = pixel(from), [x2, y2] = pixel(to), line = svg("line", { x1, y1, x2, y2, class: `lmw-line-${kind}` });
-      return kind === "near" ? [line] : [line, head(x1, y1, x2, y2, kind)];
+      return kind === "near" || kind === "side" ? [line] : [line, head(x1, y1, x2, y2, kind)];
     }));
     if (shown.target) {
       const [x, y] = pixel(shown.target);
@@ -114,12 +114,14 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     keys[event.key]();
   });
 
+  const note = h("p", { class: "lmw-note" });
+  const caution = `A flat map keeps ${(100 * kept).toFixed(0)} % of how the words differ, so trust the list more than the map.`;
   const groups = h("p", { class: "lmw-legend lmw-groups" }, groupNames.map((name, i) => h("span", {},
     svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" }, svg("path", { d: SHAPES[i], class: `lmw-group-${i}` })), name)));
   const node = h("div", { class: "lmw-map" },
     h("div", { class: "lmw-zoom" }, button("+", () => zoom(1.4), { "aria-label": "Zoom in" }), button("−", () => zoom(1 / 1.4), { "aria-label": "Zoom out" }), button("Show all", reset)),
     plane, groupNames.length ? groups : null,
-    h("p", { class: "lmw-note" }, `A flat map keeps ${(100 * kept).toFixed(0)} % of how the words differ, so trust the list more than the map.`));
+    note);
   const watcher = new ResizeObserver(() => {
     if (!plane.clientWidth || plane.clientWidth === width) return;
     width = plane.clientWidth;
@@ -133,11 +135,14 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     close: () => watcher.disconnect(),
     showNeighbours(i, found) {
       shown = { focus: [i, ...found], links: found.map((j) => ({ from: at(i), to: at(j), kind: "near" })) };
+      note.textContent = `Dotted lines lead to the nearest words. ${caution}`;
       draw();
     },
     showAnalogy(a, b, c, found) {
       const target = [0, 1].map((d) => at(a)[d] - at(b)[d] + at(c)[d]);
-      shown = { focus: [a, b, c, found[0]], target, links: [{ from: at(b), to: at(a), kind: "given" }, { from: at(c), to: target, kind: "asked" }] };
+      shown = { focus: [a, b, c, found[0]], target, links: [{ from: at(b), to: at(c), kind: "side" }, { from: at(a), to: target, kind: "side" },
+        { from: at(b), to: at(a), kind: "given" }, { from: at(c), to: target, kind: "asked" }] };
+      note.textContent = `Full arrow: from ${words[b]} to ${words[a]}. Dashed arrow: the same step from ${words[c]}; the cross is where it ends. ${caution}`;
       draw();
     },
   };

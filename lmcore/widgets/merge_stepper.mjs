@@ -22,7 +22,8 @@ function render({ model, el }) {
   const back = button("◀ Back", () => { stop(); goTo(stepNow() - 1); });
   const next = button("Next merge ▶", () => { stop(); goTo(stepNow() + 1); }, { class: "lmw-primary" });
   const play = button("Play", () => (timer ? stop() : start()));
-  const reset = button("Start again", () => { stop(); write(model, { text: first, step: 0 }); });
+  const reset = button("Start again", () => { stop(); goTo(0); });
+  const restore = button("Bring back the first text", () => { stop(); write(model, { text: first, step: 0 }); });
 
   let timer = 0;
   function start() {
@@ -40,7 +41,7 @@ function render({ model, el }) {
   const vocabulary = h("p", { class: "lmw-vocabulary" });
   const vocabularyTitle = h("p", { class: "lmw-caption" });
   body.append(h("div", { class: "lmw-field" }, h("label", { for: textId }, "Your text"), text),
-    controls(pickLevel.node), controls(back, next, play, reset, place.node), facts,
+    controls(pickLevel.node, restore), controls(back, next, play, reset, place.node), facts,
     h("p", { class: "lmw-caption" }, "The text, cut into tokens"), corpus,
     h("div", { class: "lmw-columns lmw-halves" },
       h("div", {}, h("p", { class: "lmw-caption" }, "Neighbours that occur most often"), pairTable, pairNote),
@@ -63,37 +64,40 @@ function render({ model, el }) {
         h("td", { class: "lmw-bars" }, bar("model", count / most)), h("td", { class: "lmw-number" }, count))));
     const hidden = pairs.length - TOP_PAIRS;
     pairNote.textContent = !pairs.length ? "No pairs are left."
-      : (hidden > 0 ? `and ${hidden} more. ` : "") + (wins && pairs[1]?.count === most ? "Equal counts: the pair that is last in order of code points wins." : "");
+      : (hidden > 0 ? `and ${hidden} more. ` : "") + (wins && pairs[1]?.count === most ? "A tie: the pair whose left token is older in the vocabulary wins, then the one whose right token is." : "");
   }
 
-  function drawVocabulary({ vocabulary: all, merged }) {
-    vocabularyTitle.textContent = `Vocabulary: ${all.length} tokens`;
-    const fresh = merged && merged.a + merged.b, newest = all.slice(-80).reverse();
-    vocabulary.replaceChildren(...newest.flatMap((symbol) => [token(symbol, fresh), " "]), all.length > 80 ? `and ${all.length - 80} more` : "");
+  function drawVocabulary({ made, merged, words }) {
+    const { alphabet } = trained, used = model.get("level") === "bytes" ? new Set(trained.states[0].words.flat()) : null;
+    vocabularyTitle.textContent = `Vocabulary: ${alphabet.length} ${model.get("level")} + ${made.length} merged`;
+    const first = used ? alphabet.filter((symbol) => used.has(symbol)) : alphabet;
+    vocabulary.replaceChildren(...[...made].reverse().concat(first).flatMap((symbol) => [token(symbol, merged && merged.a + merged.b), " "]),
+      used && used.size < 256 ? `and ${256 - used.size} bytes that this text does not use` : "");
   }
 
-  const done = follow(model, ["text", "level", "step", "merges"], () => {
-    const key = JSON.stringify([model.get("text"), model.get("level"), model.get("merges")]);
-    if (key !== of) { of = key; trained = train(model.get("text"), model.get("level"), model.get("merges")); }
+  const done = follow(model, ["text", "level", "step", "merges", "min_count"], () => {
+    const given = ["text", "level", "merges", "min_count"].map((name) => model.get(name)), key = JSON.stringify(given);
+    if (key !== of) { of = key; trained = train(...given); }
     const step = stepNow(), state = trained.states[step], ratio = trained.characters ? state.tokens / trained.characters : 0;
     if (text.value !== model.get("text")) text.value = model.get("text");
     pickLevel.show(LEVELS.indexOf(model.get("level")));
     place.input.max = last();
     place.input.value = step;
     place.input.setAttribute("aria-valuetext", `${step} of ${last()} merges`);
-    back.disabled = step === 0;
+    restore.hidden = model.get("text") === first;
+    back.disabled = reset.disabled = step === 0;
     next.disabled = step === last();
     drawCorpus(state);
     drawPairs(state);
     drawVocabulary(state);
     const entry = (name, value, id) => h("div", {}, h("dt", {}, name), h("dd", { "data-fact": id }, value));
     facts.replaceChildren(entry("Merges", `${step} of ${last()}`, "step"), entry("Tokens in the text", state.tokens, "tokens"),
-      entry("Vocabulary", state.vocabulary.length, "vocabulary"), entry("Tokens per character", ratio.toFixed(3), "ratio"));
+      entry("Vocabulary", trained.alphabet.length + state.made.length, "vocabulary"), entry("Tokens per character", ratio.toFixed(3), "ratio"));
     const { merged } = state, upcoming = step < last() ? state.pairs[0] : null;
     say((merged ? `Merge ${step} joined “${shown(merged.a)}” and “${shown(merged.b)}”, which stood together ${merged.count} times. ` : `No merge yet: every token is one ${model.get("level") === "bytes" ? "byte" : "character"}. `)
       + `The text has ${state.tokens} tokens. `
       + (upcoming ? `Next: “${shown(upcoming.a)}” and “${shown(upcoming.b)}”, ${upcoming.count} times.`
-        : state.pairs[0]?.count >= 2 ? "This figure stops here." : "No pair occurs twice, so there is nothing left to merge."));
+        : state.pairs[0]?.count >= model.get("min_count") ? "The figure stops here." : `No pair occurs ${model.get("min_count") === 2 ? "twice" : "often enough"}, so there is nothing left to merge.`));
   });
   box.addEventListener("keydown", (event) => {
     if (event.target.closest("textarea, input, select") || event.ctrlKey || event.metaKey || event.altKey) return;

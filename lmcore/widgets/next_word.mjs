@@ -28,7 +28,7 @@ const visible = (word, end) => (word === end ? "(end)" : word);
 function render({ model, el }) {
   const data = unpack(model), names = model.get("models"), sees = model.get("sees");
   const { body, say } = frame(model, el, "nextword", "Next-word explorer",
-    "cover the rest of the story with your hand, guess the next word, then choose a model that sees more words.");
+    "click a word of the story, then go from the first model to the last. The underlined words are all that a model sees.");
 
   const storyLength = () => data.stories[storyNow()].length;
   const storyNow = () => clamp(model.get("story"), 0, data.stories.length - 1);
@@ -94,7 +94,7 @@ function render({ model, el }) {
   function drawTable(r) {
     const longest = Math.max(...r.rows.map((row) => Math.max(row.p, row.q)), 1e-12);
     tableBody.replaceChildren(...r.rows.map(({ word, p, q }) => h("tr", { class: word === r.came ? "lmw-came" : "", "data-word": word, "data-p": p, "data-q": q },
-      h("th", { scope: "row" }, visible(word, data.end), word === r.came ? h("span", { class: "lmw-flag" }, " ◀ came") : null),
+      h("th", { scope: "row" }, visible(word, data.end), word === r.came ? h("span", { class: "lmw-flag" }, " ◀ came next") : null),
       h("td", { class: "lmw-bars" }, bar("model", p / longest), bar("truth", q / longest)),
       h("td", { class: "lmw-number" }, percent(p)), h("td", { class: "lmw-number" }, percent(q)))));
   }

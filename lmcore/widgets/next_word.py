@@ -1,5 +1,6 @@
 """The next-word explorer: a model's next-word distribution beside the truth's, at every place of a story."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,9 +8,10 @@ import numpy as np
 import traitlets as t
 
 from lmcore import END
+from lmcore.evaluate import Text, as_tokens, kl
 from lmcore.widgets.base import Figure, in_range, one_of, packed
 
-Distribution = Callable[[Sequence[str]], Mapping[str, float]]
+Distribution = Callable[[list[str]], dict[str, float]]
 NO_WORD = 0xFFFF  # fills a row of the table that has no word
 
 
@@ -21,7 +23,7 @@ class NextWord(Figure, module="next_word.mjs"):
     came, and :math:`KL(q‖p) = \sum_w q(w) \log_2 (q(w)/p(w))` in bits. Everything is computed here, once, with the
     functions given; the page only looks up.
 
-    stories: lists of words (or strings, split at white space), without the end marker.
+    stories: lists of words, strings that are split at white space, or stories of ``lmcore.world``; without the end marker.
     models: name → a model with ``next_distribution``, or a function from a list of words to {word: probability}.
     truth: the same, for the exact distribution.
     top: so many words are shown (those with the largest probability under either), and always the word that came.
@@ -51,25 +53,26 @@ class NextWord(Figure, module="next_word.mjs"):
 
     def __init__(
         self,
-        stories: Sequence[Sequence[str] | str],
+        stories: Sequence[Any],
         models: Mapping[str, Any],
         truth: Any,
         top: int = 10,
         sees: Mapping[str, int] | None = None,
         **kwargs: Any,
     ) -> None:
-        told = [s.split() if isinstance(s, str) else list(s) for s in stories]
+        told = [as_tokens(getattr(story, "tokens", story)) for story in stories]
         if not told or not all(told):
-            raise ValueError(f"stories has {len(told)} texts, lengths {[len(s) for s in told]}; allowed: at least one, none empty")
+            raise ValueError(f"stories has {len(told)} texts of lengths {[*map(len, told)]}; allowed: at least one, none empty")
         if not models:
             raise ValueError("models is empty; give at least one, as {name: model or function}")
         in_range("top", top, 1, 50)
         names = list(models)
         context = [(sees or {}).get(name, getattr(model, "order", 0) - 1) for name, model in models.items()]
         grid = _grid(told, {name: _callable(name, model) for name, model in models.items()}, _callable("truth", truth), top)
-        chosen = {"story": 0, "position": min(5, len(told[0])), "model": names[-1], **kwargs}
+        chosen = {"story": 0, "model": names[-1], **kwargs}
         one_of("model", chosen["model"], names)
         in_range("story", chosen["story"], 0, len(told) - 1)
+        chosen.setdefault("position", len(told[chosen["story"]]) // 2)
         in_range("position", chosen["position"], 0, len(told[chosen["story"]]))
         super().__init__(stories=told, models=names, sees=context, rows=top + 1, **grid, **chosen)
 
@@ -103,23 +106,29 @@ def _callable(name: str, model: Any) -> Distribution:
     if not callable(function):
         raise ValueError(f"{name!r} is {model!r}; allowed: an object with next_distribution, or a function of a list of words")
 
-    def checked(prefix: Sequence[str]) -> Mapping[str, float]:
+    def checked(prefix: list[str]) -> dict[str, float]:
         found = function(prefix)
         total = sum(found.values())
         if not abs(total - 1) < 1e-6:
-            raise ValueError(f"{name!r} gives probabilities that sum to {total:.6g} after {' '.join(prefix)!r}; they must sum to 1")
+            raise ValueError(f"after {' '.join(prefix)!r} the probabilities of {name!r} sum to {total:.6g}; they must sum to 1")
         return found
 
     return checked
 
 
-def divergence(truth: Mapping[str, float], model: Mapping[str, float]) -> float:
-    r"""KL(truth‖model) = Σ q log₂(q/p) in bits; infinite where the model excludes a word that the truth allows."""
-    words = [w for w, q in truth.items() if q > 0]
-    q = np.array([truth[w] for w in words])
-    p = np.array([model.get(w, 0.0) for w in words])
-    with np.errstate(divide="ignore"):
-        return max(0.0, float(np.sum(q * (np.log2(q) - np.log2(p)))))
+class _Read:
+    """A model that has read one story: its distributions at every position, asked for once; a language model itself."""
+
+    def __init__(self, model: Distribution, story: list[str]) -> None:
+        self.distributions = [model(story[:i]) for i in range(len(story) + 1)]
+
+    def next_distribution(self, prefix: Text) -> dict[str, float]:
+        return self.distributions[len(as_tokens(prefix))]
+
+    def log_probs(self, tokens: Text) -> np.ndarray:
+        chances = [d.get(word, 0.0) for d, word in zip(self.distributions, [*as_tokens(tokens), END], strict=True)]
+        with np.errstate(divide="ignore"):
+            return np.log(chances)
 
 
 def shown_words(truth: Mapping[str, float], model: Mapping[str, float], came: str, top: int) -> list[str]:
@@ -131,22 +140,27 @@ def shown_words(truth: Mapping[str, float], model: Mapping[str, float], came: st
 
 
 def _grid(stories: list[list[str]], models: Mapping[str, Distribution], truth: Distribution, top: int) -> dict[str, Any]:
-    places = [(s[:i], ([*s, END])[i]) for s in stories for i in range(len(s) + 1)]
-    n_models, n_places, n_rows = len(models), len(places), top + 1
+    shape = (len(models), sum(len(story) + 1 for story in stories))
     index: dict[str, int] = {}
-    word = np.full((n_models, n_places, n_rows), NO_WORD, dtype="<u2")
+    word = np.full((*shape, top + 1), NO_WORD, dtype="<u2")
     p_rows, q_rows = np.zeros((2, *word.shape), dtype="<f4")
-    p_came, kl = np.zeros((2, n_models, n_places), dtype="<f4")
-    q_came = np.zeros(n_places, dtype="<f4")
-    for j, (prefix, came) in enumerate(places):
-        q = truth(prefix)
-        q_came[j] = q.get(came, 0.0)
-        for i, model in enumerate(models.values()):
-            p = model(prefix)
-            p_came[i, j], kl[i, j] = p.get(came, 0.0), divergence(q, p)
-            for r, w in enumerate(shown_words(q, p, came, top)):
-                word[i, j, r] = index.setdefault(w, len(index))
-                p_rows[i, j, r], q_rows[i, j, r] = p.get(w, 0.0), q.get(w, 0.0)
+    p_came, gap = np.zeros((2, *shape), dtype="<f4")
+    q_came = np.zeros(shape[1], dtype="<f4")
+    place = 0
+    for story in stories:
+        here = slice(place, place + len(story) + 1)
+        right = _Read(truth, story)
+        q_came[here] = np.exp(right.log_probs(story))
+        for m, model in enumerate(models.values()):
+            read = _Read(model, story)
+            p_came[m, here] = np.exp(read.log_probs(story))
+            gap[m, here] = np.maximum(kl(right, read, story), 0) / math.log(2)
+            for i, came in enumerate([*story, END]):
+                q, p = right.distributions[i], read.distributions[i]
+                for r, w in enumerate(shown_words(q, p, came, top)):
+                    word[m, place + i, r] = index.setdefault(w, len(index))
+                    p_rows[m, place + i, r], q_rows[m, place + i, r] = p.get(w, 0.0), q.get(w, 0.0)
+        place += len(story) + 1
     if len(index) >= NO_WORD:
         raise ValueError(f"the tables show {len(index)} different words; at most {NO_WORD - 1} fit. Give fewer stories")
     return {
@@ -156,5 +170,5 @@ def _grid(stories: list[list[str]], models: Mapping[str, Distribution], truth: D
         "row_truth": packed(q_rows, "<f4"),
         "came_model": packed(p_came, "<f4"),
         "came_truth": packed(q_came, "<f4"),
-        "divergence": packed(kl, "<f4"),
+        "divergence": packed(gap, "<f4"),
     }
