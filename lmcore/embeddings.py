@@ -157,7 +157,8 @@ class SkipGram(nn.Module):
 
     def forward(self, centres: Int[Tensor, " B"], words: Int[Tensor, "B K1"]) -> Float[Tensor, "B K1"]:
         r"""The scores :math:`u_w \cdot v_c` of some words beside each centre."""
-        return torch.einsum("bkc,bc->bk", self.output(words), self.embedding(centres))
+        # On a CPU this is two to three times as fast, backward included, as einsum or bmm on matrices that small.
+        return (self.output(words) * self.embedding(centres)[:, None]).sum(-1)
 
 
 def negative_sampling_loss(scores: Float[Tensor, "B K1"]) -> Float[Tensor, ""]:
