@@ -16,11 +16,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from lmcore.site import contract, execution, offline, widgets
+from lmcore.site import contract, execution, offline, pages, solutions, widgets
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx: ``extra_extensions: [lmcore.site]`` in ``_config.yml``."""
-    for part in (execution, offline, widgets, contract):
+    for part in (execution, offline, widgets, contract, solutions, pages):
         part.setup(app)
     return {"version": "1", "env_version": 1, "parallel_read_safe": False, "parallel_write_safe": True}

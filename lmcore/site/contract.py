@@ -1,8 +1,9 @@
 """The measured rows of a chapter's contract: what the run on this page cost, and what a run on a GPU cost when there was one.
 
-A chapter opens with an admonition of class ``contract`` that says what the reader will be able to do and what it needs. The rows
-that hold measurements are appended here: from the receipt in the executed notebook (also when its outputs come from the cache), and
-from the recorded runs in ``chapters/ledger``. Where nothing was measured, the row gives the command that would measure it.
+A chapter opens with an admonition of class ``contract`` that says what the reader will be able to do and what it needs. The
+rows that hold measurements are appended here: from the receipt in the executed notebook (also when its outputs come from the
+cache), and from the recorded runs in ``chapters/ledger``. Where nothing was measured, the row gives the command that would
+measure it.
 """
 
 import json
@@ -60,7 +61,7 @@ def rows(receipt: dict[str, Any], records: Sequence[record.Record]) -> list[tupl
 
 def minutes(value: float) -> str:
     """A duration as a reader plans it: seconds below two minutes, else minutes."""
-    return f"{value * 60:.0f} seconds" if value < 2 else f"{value:.1f} minutes"
+    return f"{value:.1f} minutes" if value >= 2 else f"{value * 60:.0f} seconds" if value > 1.5 / 60 else "about a second"
 
 
 def _where(setting: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """How the chapters are executed: from which cache, with which progress lines, and what makes a build fail.
 
-jupyter-cache compares code cells only, so after a change in the package it would serve yesterday's numbers. Here the cache folder
-is named after everything else a cell's output depends on (:func:`cache_key`): the package's files, the installed versions, the
-Python version, the device, scale and seed, the real corpora at hand and the recorded runs.
+jupyter-cache compares code cells only, so after a change in the package it would serve yesterday's numbers. Here the cache
+folder is named after everything else a cell's output depends on (:func:`cache_key`): the package's files, the installed
+versions, the Python version, the device, scale and seed, the real corpora at hand and the recorded runs.
 """
 
 import hashlib
@@ -93,8 +93,8 @@ def use_cache(app: Sphinx, config: Any) -> None:
 def prepare_kernels(app: Sphinx) -> None:
     """Give kernels an environment of their own, so that a page does not depend on the reader's settings.
 
-    No progress bars (a page is no terminal), no IPython start-up files or matplotlib settings from the home folder, and the same
-    ``lmcore`` that builds the page.
+    No progress bars (a page is no terminal), no IPython start-up files or matplotlib settings from the home folder, and the
+    same ``lmcore`` that builds the page.
     """
     profile = Path(app.outdir).parent / "ipython" / "profile_default"
     profile.mkdir(parents=True, exist_ok=True)

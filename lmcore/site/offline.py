@@ -1,10 +1,11 @@
 """What makes the site work without a network, over http and from file://.
 
-MathJax comes from the PyPI package sphinx-mathjax-offline; the theme's icon script (1.5 MB for fourteen icons) is replaced by a style
-sheet; scripts that could only talk to other hosts are taken off the page.
+MathJax comes from the PyPI package sphinx-mathjax-offline; the theme's icon script (1.5 MB for fourteen icons) is replaced by
+a style sheet; scripts that could only talk to other hosts are taken off the page.
 """
 
 import importlib.metadata
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,19 @@ ASSETS = Path(__file__).parents[1] / "assets"
 MATHJAX = "tex-chtml.js"
 # tex-chtml.js contains the usual macros; these folders hold what it fetches when a formula or the reader asks for it.
 MATHJAX_PARTS = ("output/chtml/fonts/woff-v2", "input/tex/extensions")
+# The theme's icon font and the rule of each of its signs: a third of the style sheet.
+ICON_FONT = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}|\.fa-[^{}]*:before\{content:\"[^\"]*\"\}")
+LEAD_IN = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="refresh" content="0; url={cover}">
+<link rel="icon" href="_static/favicon.svg">
+<title>{title}</title>
+</head>
+<body><main><h1>{title}</h1><p><a href="{cover}">Open the book</a></p></main></body>
+</html>
+"""
 UNUSED = (
     "scripts/fontawesome.js*",
     "scripts/*.map",
@@ -84,14 +98,12 @@ def prune(app: Sphinx, exception: Exception | None) -> None:
     for pattern in UNUSED:
         for path in static.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    theme = static / "styles" / "pydata-sphinx-theme.css"
+    theme.write_text(ICON_FONT.sub("", theme.read_text(encoding="utf-8")), encoding="utf-8")
     cover = f"{app.config.root_doc}.html"
     if cover != "index.html":
-        (Path(app.outdir) / "index.html").write_text(
-            f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{app.config.html_title}</title>\n'
-            f'<meta http-equiv="refresh" content="0; url={cover}"><link rel="icon" href="_static/favicon.svg">\n'
-            f'</head><body><main><h1>{app.config.html_title}</h1><p><a href="{cover}">Open the book</a></p></main></body></html>\n',
-            encoding="utf-8",
-        )
+        page = LEAD_IN.format(title=app.config.html_title, cover=cover)
+        (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
 
 
 def setup(app: Sphinx) -> None:

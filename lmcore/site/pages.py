@@ -1,0 +1,60 @@
+"""What a page offers besides its text: the cover's drawing, the notebook to download, and a sentence for each picture."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+
+from lmcore.site.contract import executed_notebook
+from lmcore.site.offline import ASSETS
+
+COVER = ASSETS / "cover.svg"
+PATH_LIKE = re.compile(r"[\w./\\-]*[/\\][\w./\\-]*|[\w-]+\.(png|svg|jpe?g|gif|webp)", re.IGNORECASE)
+logger = logging.getLogger(__name__)
+
+
+def draw_cover(app: Sphinx, doctree: nodes.document) -> None:
+    """Put the cover's drawing under the title of the first page, in the page itself so that it follows light and dark."""
+    if app.env.docname == app.config.root_doc:
+        app.env.note_dependency(str(COVER))
+        title = next(iter(doctree.findall(nodes.title)), None)
+        if title is not None:
+            title.parent.insert(title.parent.index(title) + 1, nodes.raw("", COVER.read_text(encoding="utf-8"), format="html"))
+
+
+def offer_notebook(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Put the executed notebook beside the page's source, for the download button.
+
+    The page's source is a text notebook; this one opens with its outputs in any Jupyter.
+    """
+    notebook = executed_notebook(app, pagename)
+    if doctree is not None and "kernelspec" in app.env.metadata.get(pagename, {}) and notebook.is_file():
+        target = Path(app.outdir) / "_sources" / f"{pagename}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(notebook, target)
+        context["ipynb_source"] = f"{pagename}.ipynb"
+
+
+def ask_for_alternatives(app: Sphinx, doctree: nodes.document) -> None:
+    """Warn about a picture without a sentence for readers who cannot see it; by default its alternative is a file's path."""
+    for image in doctree.findall(nodes.image):
+        alternative = str(image.get("alt", "")).strip()
+        if not alternative or PATH_LIKE.fullmatch(alternative):
+            logger.warning(
+                "a picture has no alternative text; say in the cell what it shows: "
+                "'mystnb: {image: {alt: …}}', or in Markdown ![…](path)",
+                location=image if image.line else app.env.docname,
+                type="lmcore",
+                subtype="alternative",
+            )
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the above to Sphinx's events."""
+    app.connect("doctree-read", draw_cover)
+    app.connect("doctree-read", ask_for_alternatives)
+    app.connect("html-page-context", offer_notebook, priority=400)
