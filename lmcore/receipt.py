@@ -1,9 +1,9 @@
 """What one execution of a page took, where it ran and which numbers it logged.
 
-The receipt is the output of a chapter's last cell: HTML and text for the eye, and in the output's metadata, under
-:data:`RECEIPT_KEY`, a JSON object for programs. (As a MIME type of its own beside the HTML it would make myst-nb warn of an
-output that it cannot show.) Whoever reads an executed notebook, as the recorder and the Sphinx extension ``lmcore.site`` do,
-finds it with :func:`find_receipt`::
+The receipt is the output of a chapter's last cell. Its HTML shows a table and carries a JSON object in the attribute
+``data-lmcore-receipt``, which survives every way from a kernel to a page: caches, converters, the site. (With a MIME type of
+its own it would make myst-nb warn of an output that it cannot show.) :func:`find_receipt` finds it in an executed notebook,
+:func:`in_html` in a piece of HTML::
 
     {"format": 1, "chapter": "01_language_models",
      "setting": {"device": "cpu", "device_name": …, "scale": "small", "threads": 2, "code": sha256, "config": {…},
@@ -15,14 +15,16 @@ finds it with :func:`find_receipt`::
 ``setting`` and ``run`` are :class:`lmcore.record.Setting` and :class:`lmcore.record.Run`, field by field.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 from lmcore.record import FORMAT, Run, Setting
 
-RECEIPT_KEY = "lmcore_receipt"
+_ATTRIBUTE = re.compile(r'data-lmcore-receipt="([^"]*)"')
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,17 @@ class Receipt:
             for label, text in self.facts().items()
         )
         caption = "<caption>This page, as it ran</caption>"
-        return f'<div class="lm-receipt"><table class="dataframe">{caption}<tbody>{rows}</tbody></table></div>'
+        content = escape(json.dumps(self.to_json(), ensure_ascii=False))
+        return (
+            f'<div class="lm-receipt" data-lmcore-receipt="{content}">'
+            f'<table class="dataframe">{caption}<tbody>{rows}</tbody></table></div>'
+        )
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, str], dict[str, Any]]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}, {RECEIPT_KEY: self.to_json()}
+
+def in_html(text: str) -> dict[str, Any] | None:
+    """The JSON object of the last receipt in a piece of HTML, or ``None``."""
+    found = _ATTRIBUTE.findall(text)
+    return json.loads(unescape(found[-1])) if found else None
 
 
 def find_receipt(notebook: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -94,5 +103,6 @@ def find_receipt(notebook: Mapping[str, Any]) -> dict[str, Any] | None:
     found = None
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
-            found = output.get("metadata", {}).get(RECEIPT_KEY, found)
+            html = output.get("data", {}).get("text/html", "")
+            found = in_html("".join(html)) or found
     return found
