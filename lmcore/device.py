@@ -47,6 +47,8 @@ def get() -> torch.device:
     if not seen.get(device.type, False):
         allowed = ", ".join(k for k, v in seen.items() if v)
         raise ValueError(f"LMCORE_DEVICE={name!r}, but torch sees no such device here; allowed on this machine: {allowed}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"LMCORE_DEVICE={name!r}, but torch sees {torch.cuda.device_count()} CUDA GPU(s), counted from cuda:0")
     return device
 
 
@@ -86,8 +88,14 @@ def seed() -> int:
 
 
 def seed_all(number: int | None = None) -> int:
-    """Seed Python, NumPy and torch with ``number`` (by default :func:`seed`) and return it."""
+    """Seed Python, NumPy and torch with ``number`` (by default :func:`seed`) and return it.
+
+    Raises:
+        ValueError: ``number`` is negative.
+    """
     number = seed() if number is None else number
+    if number < 0:
+        raise ValueError(f"{number} is not a seed; use a non-negative integer")
     random.seed(number)
     np.random.seed(number % 2**32)  # noqa: NPY002 — libraries that draw from the global state must be seeded too
     torch.manual_seed(number)
