@@ -14,18 +14,26 @@ from heapq import heapify, heappop, heappush
 from itertools import chain, repeat
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from lmcore import END, MASK, PAD, START, UNK
 from lmcore.merges import MOST_TOKENS, learn
 from lmcore.pieces import BYTE_OF, GPT2_PATTERN, SYMBOLS, finder, units_of
-from lmcore.tokenizer import Tokenizer, check_ids, check_special, check_text, check_training_text, read_lines, special_pattern
+from lmcore.tokenizer import (
+    Cache,
+    Tokenizer,
+    check_ids,
+    check_special,
+    check_text,
+    check_training_text,
+    read_lines,
+    special_pattern,
+)
 
 END_OF_TEXT = "<|endoftext|>"
 
 _NEVER = 2**62
 _LONG = 200
-_MOST_CACHED = 2**20
 
 
 class BPE(Tokenizer):
@@ -57,7 +65,7 @@ class BPE(Tokenizer):
         self.pattern = pattern
         self._find = finder(pattern)
         self._set_units()
-        self._cache = _Cache(self._ids_of_piece)
+        self._cache = Cache(self._ids_of_piece)
 
     def _set_units(self) -> None:
         """Give every byte and every merged token a character of its own, its unit, so that a piece is a short string."""
@@ -195,7 +203,7 @@ class BPE(Tokenizer):
                     heappush(heap, (rank[pair], start))
         return [token for token in at if token]
 
-    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+    def decode_bytes(self, ids: Iterable[SupportsIndex]) -> bytes:
         """The bytes that these numbers stand for; a special token as it is spelt, in UTF-8.
 
         Raises:
@@ -203,7 +211,7 @@ class BPE(Tokenizer):
         """
         return b"".join([self._bytes[i] for i in check_ids(ids, len(self))])
 
-    def decode(self, ids: Iterable[int], errors: str = "replace") -> str:
+    def decode(self, ids: Iterable[SupportsIndex], errors: str = "replace") -> str:
         """The text that these numbers stand for.
 
         A token may end in the middle of a character, so that a part of an encoding need not be UTF-8.
@@ -266,19 +274,6 @@ class BPE(Tokenizer):
         fast.decoder = decoders.ByteLevel()
         fast.add_special_tokens(list(self.special))
         return fast
-
-
-class _Cache(dict[str, tuple[int, ...]]):
-    """The numbers of each piece, worked out when a piece is asked for the first time."""
-
-    def __init__(self, work_out: Any) -> None:
-        self.work_out = work_out
-
-    def __missing__(self, piece: str) -> tuple[int, ...]:
-        ids = self.work_out(piece)
-        if len(self) < _MOST_CACHED:
-            self[piece] = ids
-        return ids
 
 
 def _check_encodable(text: str) -> str:

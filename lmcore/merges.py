@@ -9,16 +9,37 @@ for the merged ones. Among equally frequent pairs, the one whose left token has 
 right token has. This is the rule of Hugging Face ``tokenizers``.
 
 :func:`merges_of` is the algorithm as one reads it. :func:`learn` computes the same merges hundreds of times faster.
+:func:`learn_by` chooses the pair by another score than its frequency.
 """
 
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
 # Every token is one character in `learn`; chr() ends here.
 MOST_TOKENS = 0x110000
+
+
+# How good a merge of a and b is: score(count of a b, count of a, count of b, count of all tokens).
+Score = Callable[[int, int, int, int], float]
+
+
+def frequency(ab: int, a: int, b: int, total: int) -> int:
+    """How often the pair occurs: byte-pair encoding."""
+    return ab
+
+
+def ratio(ab: int, a: int, b: int, total: int) -> float:
+    """How much oftener the pair occurs than its parts would let one expect: count(ab) / (count(a) count(b))."""
+    return ab / (a * b)
+
+
+def gain(ab: int, a: int, b: int, total: int) -> float:
+    """About how much the merge adds to the log-likelihood of the text, in nats: count(ab) log(p(ab) / (p(a) p(b)))."""
+    return ab * math.log(ab * total / (a * b))
 
 
 @dataclass(frozen=True)
@@ -49,22 +70,30 @@ def merge(word: Sequence[str], pair: tuple[str, str]) -> list[str]:
     return merged
 
 
-def merges_of(words: str | Iterable[str]) -> Iterator[MergeStep]:
-    """Byte-pair encoding, merge by merge: the reference that :func:`learn` is tested against.
+def merges_of(words: str | Iterable[str], score: Score = frequency) -> Iterator[MergeStep]:
+    """Byte-pair encoding, merge by merge: the reference that :func:`learn` and :func:`learn_by` are tested against.
 
     Args:
         words: a text, which is split at white space, or its words. The characters are the first symbols.
+        score: what the best pair has most of.
 
     Yields:
         One step per merge, until every word is one token. Each recounts the whole text.
+
+    Raises:
+        ValueError: there is no word.
     """
     tokens = [list(word) for word in (words.split() if isinstance(words, str) else words)]
+    if not any(tokens):
+        raise ValueError("there is nothing to merge in an empty text; give at least one word")
     number = {symbol: i for i, symbol in enumerate(sorted({symbol for word in tokens for symbol in word}))}
-    while counts := Counter(pair for word in tokens for pair in pairwise(word)):
-        best = min(counts, key=lambda pair: (-counts[pair], number[pair[0]], number[pair[1]]))
+    while pairs := Counter(pair for word in tokens for pair in pairwise(word)):
+        units = Counter(unit for word in tokens for unit in word)
+        scores = {(a, b): score(n, units[a], units[b], units.total()) for (a, b), n in pairs.items()}
+        best = min(scores, key=lambda pair: (-scores[pair], number[pair[0]], number[pair[1]]))
         number["".join(best)] = len(number)
         tokens = [merge(word, best) for word in tokens]
-        yield MergeStep(best, counts[best], tokens)
+        yield MergeStep(best, pairs[best], tokens)
 
 
 def learn(words: Mapping[str, int], first: int, n_merges: int, min_count: int = 1) -> tuple[list[str], list[str]]:
@@ -85,14 +114,7 @@ def learn(words: Mapping[str, int], first: int, n_merges: int, min_count: int = 
         The merged pairs, each a string of two characters, of which pair ``i`` became ``chr(first + i)``; and the words of
         ``words``, in their order, as the merges left them.
     """
-    segmented, weights = list(words), list(words.values())
-    counts: defaultdict[str, int] = defaultdict(int)
-    where: defaultdict[str, list[int]] = defaultdict(list)
-    for index, (word, weight) in enumerate(words.items()):
-        for i in range(len(word) - 1):
-            pair = word[i : i + 2]
-            counts[pair] += weight
-            where[pair].append(index)
+    segmented, weights, counts, where = _index(words)
     # Two strings of two characters compare by the numbers of their tokens: the tie rule.
     heap = [(-count, pair) for pair, count in counts.items()]
     heapify(heap)
@@ -110,6 +132,50 @@ def learn(words: Mapping[str, int], first: int, n_merges: int, min_count: int = 
         for grown in _merge_everywhere(pair, new, segmented, weights, counts, where):
             heappush(heap, (-counts[grown], grown))
     return pairs, segmented
+
+
+def learn_by(
+    score: Score, words: Mapping[str, int], first: int, n_merges: int, min_count: int = 1
+) -> tuple[list[str], list[str]]:
+    """:func:`learn`, but the best pair is the one with the highest ``score``.
+
+    A score changes when the count of a part does, in ways that no heap foresees. So every merge looks at every pair: slower.
+    """
+    segmented, weights, counts, where = _index(words)
+    units: Counter[str] = Counter()
+    for word, weight in words.items():
+        for unit in word:
+            units[unit] += weight
+    total = units.total()
+    pairs: list[str] = []
+    while len(pairs) < n_merges:
+        scores = [(-score(n, units[p[0]], units[p[1]], total), p) for p, n in counts.items() if n >= max(1, min_count)]
+        if not scores:
+            break
+        _, pair = min(scores)
+        new = chr(first + len(pairs))
+        pairs.append(pair)
+        touched = set(where[pair])
+        merged = -sum(len(segmented[index]) * weights[index] for index in touched)
+        _merge_everywhere(pair, new, segmented, weights, counts, where)
+        merged += sum(len(segmented[index]) * weights[index] for index in touched)
+        units.update({new: -merged})
+        units.update({pair[0]: merged})
+        units.update({pair[1]: merged})
+        total += merged
+    return pairs, segmented
+
+
+def _index(words: Mapping[str, int]) -> tuple[list[str], list[int], defaultdict[str, int], defaultdict[str, list[int]]]:
+    """The words, how often each occurs, how often each pair does, and which words hold it."""
+    counts: defaultdict[str, int] = defaultdict(int)
+    where: defaultdict[str, list[int]] = defaultdict(list)
+    for index, (word, weight) in enumerate(words.items()):
+        for i in range(len(word) - 1):
+            pair = word[i : i + 2]
+            counts[pair] += weight
+            where[pair].append(index)
+    return list(words), list(words.values()), counts, where
 
 
 def _merge_everywhere(

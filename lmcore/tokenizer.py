@@ -12,8 +12,9 @@ import operator
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import SupportsIndex
 
 from lmcore import UNK
 
@@ -78,7 +79,7 @@ class Tokenizer(ABC):
         """The numbers of the tokens of ``text``, in which no special token is looked for."""
 
     @abstractmethod
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """The text that these numbers stand for.
 
         Raises:
@@ -89,7 +90,7 @@ class Tokenizer(ABC):
         """The tokens of ``text`` as the vocabulary spells them: ``[vocabulary[i] for i in encode(text)]``."""
         return [self.vocabulary[i] for i in self.encode(text, special)]
 
-    def _spell(self, ids: Iterable[int]) -> list[str]:
+    def _spell(self, ids: Iterable[SupportsIndex]) -> list[str]:
         return [self.vocabulary[i] for i in check_ids(ids, len(self))]
 
 
@@ -116,7 +117,7 @@ class CharTokenizer(Tokenizer):
             )
         return [self.number[character] for character in text]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """The characters, one after the other; a special token as it is spelt."""
         return "".join(self._spell(ids))
 
@@ -181,16 +182,29 @@ class WordTokenizer(Tokenizer):
         unknown = self.number[UNK]
         return [self.number.get(word, unknown) for word in self.words(text)]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[SupportsIndex]) -> str:
         """The words with one space between two. The white space of the text they came from is lost."""
         return " ".join(self._spell(ids))
 
 
-def _findall(pattern: str):
+def _findall(pattern: str) -> Callable[[str], list[str]]:
     try:
         return re.compile(pattern).findall
     except re.error as error:
         raise ValueError(f"{pattern!r} is not a regular expression for Python's re: {error}") from None
+
+
+class Cache(dict[str, tuple[int, ...]]):
+    """The token numbers of each piece of text, worked out when a piece is asked for the first time."""
+
+    def __init__(self, work_out: Callable[[str], tuple[int, ...]], most: int = 2**20) -> None:
+        self.work_out, self.most = work_out, most
+
+    def __missing__(self, piece: str) -> tuple[int, ...]:
+        ids = self.work_out(piece)
+        if len(self) < self.most:
+            self[piece] = ids
+        return ids
 
 
 def check_text(text: str) -> str:
@@ -230,7 +244,7 @@ def check_special(special: Iterable[str]) -> tuple[str, ...]:
     return tokens
 
 
-def check_ids(ids: Iterable[int], size: int) -> list[int]:
+def check_ids(ids: Iterable[SupportsIndex], size: int) -> list[int]:
     """``ids`` as a list of Python integers from 0 to ``size - 1``; NumPy's and torch's integers will do.
 
     Raises:

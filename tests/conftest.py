@@ -1,15 +1,21 @@
 """Shape annotations are enforced while the tests run, and the quick tests come first."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+import hypothesis
+import jaxtyping
 import pytest
 import torch
 from jaxtyping import install_import_hook
 
 install_import_hook("lmcore", "beartype.beartype")
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("book", deadline=None)
+hypothesis.settings.load_profile("book")
 
 BOOK = Path(__file__).parent / "book"
 
@@ -28,3 +34,11 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """What a student's machine does with a wrong type: the package's own checks answer, not the ones above."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
