@@ -14,8 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from lmcore import END, MASK
-from lmcore.world.grammar import Program
 from lmcore.world.noise import MaskingNoise
+from lmcore.world.program import Program
 
 DIGITS = 12  # beliefs whose weights agree to this many decimals are one state
 
@@ -99,12 +99,22 @@ class Automaton:
             state = edge[1]
         return state
 
-    def log_probs(self, tokens: Sequence[str]) -> np.ndarray:
+    def next_distribution(self, prefix: str | Sequence[str]) -> dict[str, float]:
+        """p(next word | prefix), END included, most probable first. Raises as :meth:`after`."""
+        edges = self.edges(self.after(words(prefix)))
+        return {word: p for word, (p, _) in sorted(edges.items(), key=lambda e: -e[1][0])}
+
+    def log_prob(self, text: str | Sequence[str]) -> float:
+        """log p(text), END included; −inf for an impossible order of known words."""
+        return float(self.log_probs(text).sum())
+
+    def log_probs(self, text: str | Sequence[str]) -> np.ndarray:
         """log p(w_t | w_<t) for every word and END; −inf from the first impossible word on.
 
         Raises:
             ValueError: a word is unknown.
         """
+        tokens = words(text)
         out = np.full(len(tokens) + 1, -np.inf)
         state = 0
         for position, word in enumerate((*tokens, END)):
@@ -210,3 +220,8 @@ def normalised(message: np.ndarray, tokens: Sequence[str]) -> np.ndarray:
     if total <= 0:
         raise ValueError(f"no text of this world can have become {' '.join(tokens)!r} under this noise")
     return message / total
+
+
+def words(text: str | Sequence[str]) -> list[str]:
+    """A text as a list of tokens; a string is split at white space."""
+    return text.split() if isinstance(text, str) else list(text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmcore.world.grammar import Program
+from lmcore.world.program import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +14,8 @@ class Story:
     """A text and what is known about it.
 
     ``tags`` are IOB entity tags, one per token (PER, LOC, ORG, DAY). ``kind`` names the rule that wrote the text.
+    ``effect`` is the position of a word that depends on the word at ``cause`` (object on place, pronoun on name, …), with
+    ``World.distance`` filler sentences in between; None where the rule has no such pair.
     ``sentiment`` is "positive", "negative", "neutral" or "" where the grammar says nothing.
     """
 
@@ -23,10 +25,29 @@ class Story:
     sentiment: str = ""
     toxic: bool = False
     spam: bool = False
+    cause: int | None = None
+    effect: int | None = None
 
     @property
     def text(self) -> str:
         """The tokens joined by spaces."""
+        return " ".join(self.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What is asked and what is answered, each a tuple of tokens; together they are one text of the language."""
+
+    instruction: tuple[str, ...]
+    answer: tuple[str, ...]
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return self.instruction + self.answer
+
+    @property
+    def text(self) -> str:
+        """Instruction and answer, joined by spaces."""
         return " ".join(self.tokens)
 
 
@@ -46,7 +67,10 @@ def walk(program: Program, n: int, seed: int):
     uniforms: list[float] = []
     rows = program._rows
     for _ in range(n):
-        state, tokens, tags, marks = program.start, [], [], []
+        state = program.start
+        tokens: list[str] = []
+        tags: list[str] = []
+        marks: list[tuple[str, str, int]] = []
         while True:
             if not uniforms:
                 uniforms = rng.random(65_536).tolist()
@@ -54,7 +78,7 @@ def walk(program: Program, n: int, seed: int):
             row = rows[state] or program.row(state)
             edge = row.edges[bisect_right(row.sums, uniforms.pop())]
             if edge.marks:
-                marks.extend(edge.marks)
+                marks.extend((*mark, len(tokens)) for mark in edge.marks)
             if edge.target < 0:
                 break
             tokens.append(edge.word)
@@ -64,17 +88,24 @@ def walk(program: Program, n: int, seed: int):
 
 
 def sample(program: Program, n: int, seed: int) -> list[Story]:
+    """``n`` texts with their labels."""
     out = []
     for tokens, tags, marks in walk(program, n, seed):
-        known = dict(marks)
+        known = {name: value for name, value, _ in marks}
+        at = {name: position for name, _, position in marks}
+        toxic, spam = (known.get(label) == "yes" for label in ("toxic", "spam"))
         out.append(
             Story(
-                tokens,
-                tags,
-                known.get("rule", ""),
-                known.get("sentiment", ""),
-                known.get("toxic") == "yes",
-                known.get("spam") == "yes",
+                tokens, tags, known.get("rule", ""), known.get("sentiment", ""), toxic, spam, at.get("cause"), at.get("effect")
             )
         )
+    return out
+
+
+def sample_instructions(program: Program, n: int, seed: int) -> list[Instruction]:
+    """``n`` instructions with their answers."""
+    out = []
+    for tokens, _, marks in walk(program, n, seed):
+        turn = next(position for name, _, position in marks if name == "answer")
+        out.append(Instruction(tokens[:turn], tokens[turn:]))
     return out

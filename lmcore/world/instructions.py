@@ -1,0 +1,40 @@
+"""Instructions with their answers: one text, in which a mark separates what is asked from what is answered."""
+
+from lmcore.world import dutch as _dutch  # noqa: F401  (adds the Dutch words)
+from lmcore.world.grammar import Rule
+
+RECITE = {
+    "the days of the week": "Monday , Tuesday , Wednesday , Thursday , Friday , Saturday , Sunday .",
+    "the seasons": "Spring , summer , autumn , winter .",
+    "the meals of the day": "Breakfast , lunch , dinner .",
+    "the numbers up to five": "One , two , three , four , five .",
+    "the months of summer": "June , July , August .",
+}
+
+
+def instructions() -> list[Rule]:
+    """Questions of knowledge, of grammar, of order and of translation; each has one right answer."""
+    facts = [
+        ("c:country", "What is the capital of {c} ?", "{capital(c)} .", 4),
+        ("c:country", "Which language do people speak in {c} ?", "{tongue(c)} .", 2),
+        ("q:quality", "What is the opposite of {q} ?", "{Opposite(q)} .", 3),
+        ("a:animal", "What does {a a} do ?", "It {noises(a)} .", 2),
+        ("a:animal", "What do you call a young {a} ?", "{A young(a)} .", 2),
+        ("a:animal", "Where does {a a} sleep ?", "In the {home(a)} .", 1),
+        ("a:animal", "Make {a} plural .", "{Animals(a)} .", 1.5),
+        ("x:thing", "Make {x} plural .", "{Things(x)} .", 2),
+        ("j:job", "Where does {a j} work ?", "At the {workplace(j)} .", 2),
+        ("j:job", "What does {a j} need ?", "{A tool(j)} .", 1),
+        ("v:act", "Give the base form of {v} .", "{Act_base(v)} .", 1),
+        ("h:hobby", "Put {hobby_base(h)} in the past .", "{Hobby_past(h)} .", 1.5),
+        ("x:good", "Translate {x} into Dutch .", "{Good_de(x)} {good_nl(x)} .", 2),
+        ("m:mind", "Translate {m} into Dutch .", "{Mind_nl(m)} .", 1),
+        ("l:look", "Translate {l} into Dutch .", "{Look_nl(l)} .", 1),
+        ("d:digit", "Which number comes after {d} ?", "{Next_number(d)} .", 1.5),
+        ("q:quality", "Give the comparative of {q} .", "{Comparative(q)} .", 1),
+        ("x:gift", "Repeat the word {x} .", "{X} .", 0.7),
+        ("x:gift", "Say {x} twice .", "{X} {x} .", 0.7),
+    ]
+    rules = [Rule(v, f"{q} {{!answer}} {a}", w, "instruction") for v, q, a, w in facts if w]
+    rules += [Rule("", f"Recite {what} . {{!answer}} {text}", 0.3, "instruction") for what, text in RECITE.items()]
+    return rules
