@@ -269,7 +269,8 @@ def main(argv: list[str] | None = None) -> int:
     failed = False
     for name in names:
         try:
-            load(name)
+            for file in about(name).files:
+                fetch(file)
             print(f"{name}: ready", flush=True)
         except (DownloadError, ValueError) as error:
             print(f"{name}: {error}", file=sys.stderr, flush=True)

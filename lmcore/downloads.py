@@ -102,6 +102,7 @@ def _explained(file: Pinned, path: Path) -> Iterator[None]:
     match cause:
         case requests.HTTPError(response=requests.Response() as answer):
             happened = f"the server answered {answer.status_code} {answer.reason}"
+            answer.close()
         case requests.Timeout():
             happened = f"the server sent nothing for {TIMEOUT} seconds"
         case requests.exceptions.ChunkedEncodingError():

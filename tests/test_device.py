@@ -46,7 +46,7 @@ def test_a_second_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setenv("LMCORE_DEVICE", "cuda:0")
     assert device.get() == torch.device("cuda:0")
     monkeypatch.setenv("LMCORE_DEVICE", "cuda:1")
-    with pytest.raises(ValueError, match="cuda:1.*1 CUDA GPU"):
+    with pytest.raises(ValueError, match=r"cuda:1.*1 CUDA GPU"):
         device.get()
 
 
@@ -58,7 +58,7 @@ def test_scale(monkeypatch):
         assert device.scale() == name
         assert device.by_scale(smoke=1, small=2, full=3) == value
     monkeypatch.setenv("LMCORE_SCALE", "large")
-    with pytest.raises(ValueError, match="'large'.*smoke, small, full"):
+    with pytest.raises(ValueError, match=r"'large'.*smoke, small, full"):
         device.scale()
 
 
@@ -102,7 +102,7 @@ def test_without_a_number_the_environment_seeds(monkeypatch):
 
 
 def test_a_negative_seed_is_refused():
-    with pytest.raises(ValueError, match="-1.*non-negative"):
+    with pytest.raises(ValueError, match=r"-1.*non-negative"):
         device.seed_all(-1)
 
 
