@@ -6,7 +6,7 @@ const MODES = ["neighbours", "analogy"];
 const LABELS = ["Neighbours of a word", "Analogy"];
 
 /** Cosines of all unit vectors with `query`, divided by the length of the query. */
-export function cosines(vectors, width, query) {
+function cosines(vectors, width, query) {
   let length = 0;
   for (const x of query) length += x * x;
   length = Math.sqrt(length) || 1;
@@ -20,7 +20,7 @@ export function cosines(vectors, width, query) {
 }
 
 /** The k indices of largest score, best first; equal scores keep the order of the words. */
-export function best(scores, k, without) {
+function best(scores, k, without) {
   return [...scores.keys()].filter((i) => !without.includes(i)).sort((i, j) => scores[j] - scores[i] || i - j).slice(0, k);
 }
 

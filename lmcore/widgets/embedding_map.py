@@ -10,6 +10,7 @@ from lmcore.analogies import WordVectors, project
 from lmcore.widgets.base import Figure, in_range, one_of, packed
 
 MODES = ("neighbours", "analogy")
+CAPITALS = ["Paris", "France", "Italy"]
 MAX_GROUPS = 8  # as many shapes as style.css has colours
 
 
@@ -22,14 +23,18 @@ class EmbeddingMap(Figure, module="embedding_map.mjs"):
     projection is linear, so the parallelogram on the map is the exact image of that arithmetic. The page computes both, from
     these vectors in float32.
 
-    words: n different words, most frequent first (on a crowded map these keep their labels).
-    vectors: array or tensor, shape (n, C); 4·n·C bytes of it go into the page.
-    groups: name → words of the group, at most 8, each word in one group; drawn with one shape and colour each.
-    analogy: (a, b, c). k: how many neighbours and answers are listed.
+    ``word``, ``analogy``, ``mode`` ("neighbours" or "analogy"), ``exclude`` (whether a, b and c themselves cannot be an answer)
+    and ``k`` can be set and read from Python.
 
-    Set or read ``word``, ``analogy``, ``mode`` ("neighbours" or "analogy"), ``exclude`` (whether a, b and c themselves cannot
-    be an answer) and ``k`` from Python. Raises ValueError for a shape that does not fit, a zero or non-finite vector, a
-    repeated or unknown word.
+    Args:
+        words: n different words, most frequent first (on a crowded map these keep their labels).
+        vectors: array or tensor, shape (n, C); 4·n·C bytes of it go into the page.
+        groups: name → words of the group, at most 8, each word in one group; drawn with one shape and colour each.
+        analogy: (a, b, c).
+        k: how many neighbours and answers are listed.
+
+    Raises:
+        ValueError: shapes that do not fit, a zero or non-finite vector, a repeated or unknown word, a word in two groups.
     """
 
     words = t.List(t.Unicode()).tag(sync=True)
@@ -50,7 +55,7 @@ class EmbeddingMap(Figure, module="embedding_map.mjs"):
         words: Sequence[str],
         vectors: Any,
         groups: Mapping[str, Sequence[str]] | None = None,
-        analogy: Sequence[str] = ("Paris", "France", "Italy"),
+        analogy: Sequence[str] = tuple(CAPITALS),
         k: int = 8,
         **kwargs: Any,
     ) -> None:
@@ -60,8 +65,10 @@ class EmbeddingMap(Figure, module="embedding_map.mjs"):
             raise ValueError(f"vectors has shape {unit.shape}; a map needs at least 4 words and a width of 2")
         places, _, kept = project(unit.astype(np.float64))
         group_of = _group_of(names, groups or {})
-        asked = [a for a in analogy if a in names] if tuple(analogy) == ("Paris", "France", "Italy") else list(analogy)
+        asked = list(analogy)
         if len(asked) != 3:
+            raise ValueError(f"analogy is {asked}; allowed: 3 words a, b, c, read a − b + c")
+        if asked == CAPITALS and not set(asked) <= set(names):
             asked = names[:3]  # the default analogy, on a vocabulary without it
         for name, value in zip("abc", asked, strict=True):
             one_of(f"analogy word {name}", value, names)

@@ -6,7 +6,8 @@ const SHAPES = ["M-4,-4H4V4H-4Z", "M0,-5L5,4H-5Z", "M0,-5.5L5.5,0L0,5.5L-5.5,0Z"
   "M0,5L5,-4H-5Z", "M0,-5.5L1.6,-1.8L5.4,-1.7L2.5,.8L3.4,4.6L0,2.5L-3.4,4.6L-2.5,.8L-5.4,-1.7L-1.6,-1.8Z",
   "M-4.5,-2.6L0,-5.2L4.5,-2.6V2.6L0,5.2L-4.5,2.6Z", "M-5,-3L-3,-5L0,-2L3,-5L5,-3L2,0L5,3L3,5L0,2L-3,5L-5,3L-2,0Z"];
 const DOT = "M-2.5,0A2.5,2.5 0 1 0 2.5,0A2.5,2.5 0 1 0 -2.5,0Z";
-const HEIGHT = 400, MARGIN = 34, FONT = 13;
+const DIRECTIONS = [[1, 0], [-1, 0], [0, -1], [0, 1], [1, -1], [1, 1], [-1, -1], [-1, 1]];
+const HEIGHT = 400, MARGIN = 34, FONT = 13, LINE = 16; // pixels
 
 export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
   const at = (i) => [places[2 * i], places[2 * i + 1]];
@@ -22,40 +23,58 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     return hit;
   });
 
-  // ---- where things are: world × scale + shift = pixels ----
+  // ---- where things are: place × scale + shift = pixels ----
+  const everything = [...words.keys()];
   let width = 600, scale = 1, shift = [0, 0], shown = { focus: [], links: [] };
-  const low = [0, 1].map((d) => words.reduce((m, _, i) => Math.min(m, at(i)[d]), Infinity));
-  const high = [0, 1].map((d) => words.reduce((m, _, i) => Math.max(m, at(i)[d]), -Infinity));
-  const whole = () => Math.min(...[width, HEIGHT].map((size, d) => (size - 2 * MARGIN) / Math.max(high[d] - low[d], 1e-9)));
-  const pixel = ([x, y]) => [x * scale + shift[0], -y * scale + shift[1]];
-  function reset() {
-    scale = whole();
-    shift = [width / 2 - (scale * (low[0] + high[0])) / 2, HEIGHT / 2 + (scale * (low[1] + high[1])) / 2];
+  /** Scale and shift that make these words fill the map. */
+  function fitting(indices) {
+    const spans = [0, 1].map((d) => indices.map((i) => at(i)[d])).map((x) => [Math.min(...x), Math.max(...x)]);
+    const best = Math.min(...[width, HEIGHT].map((size, d) => (size - 2 * MARGIN) / Math.max(spans[d][1] - spans[d][0], 1e-9)));
+    const [x, y] = spans.map(([low, high]) => (low + high) / 2);
+    return { scale: best, x, y };
+  }
+  function fit(indices) {
+    const wanted = fitting(indices);
+    scale = Math.min(wanted.scale, 40 * fitting(everything).scale);
+    shift = [width / 2 - scale * wanted.x, HEIGHT / 2 + scale * wanted.y];
     draw();
   }
+  const reset = () => fit(everything);
+  const pixel = ([x, y]) => [x * scale + shift[0], -y * scale + shift[1]];
   function zoom(factor, x = width / 2, y = HEIGHT / 2) {
-    const next = clamp(scale * factor, whole() / 2, whole() * 40);
+    const whole = fitting(everything).scale, next = clamp(scale * factor, whole / 2, whole * 40);
     shift = [x + ((shift[0] - x) * next) / scale, y + ((shift[1] - y) * next) / scale];
     scale = next;
     draw();
   }
   function pan(dx, dy) { shift = [shift[0] + dx, shift[1] + dy]; draw(); }
 
-  /** Labels for the words in question first, then groups, then frequent words, where they cover no other label or mark. */
+  /** Boxes for a label w wide around a mark, the nearest first: [left, top, right, bottom]. */
+  function boxesAround(x, y, w, rings) {
+    return rings.flatMap((ring) => DIRECTIONS.map(([dx, dy]) => {
+      const d = (dx && dy ? 8 : 11) + ring;
+      const left = x + dx * d - (dx > 0 ? 0 : dx < 0 ? w : w / 2), top = y + dy * d - (dy > 0 ? 0 : dy < 0 ? LINE : LINE / 2);
+      return [left, top, left + w, top + LINE];
+    }));
+  }
+
+  /** Labels for the words in question first, then groups, then frequent words, where they cover no other label or mark.
+      A word in question always has its label, further away and with a line to its mark where it is crowded. */
   function drawLabels() {
     const rank = (i) => (shown.focus.includes(i) ? 0 : groupOf[i] >= 0 ? 1 : 2);
     const visible = [...words.keys()].map((i) => ({ i, rank: rank(i), x: pixel(at(i))[0], y: pixel(at(i))[1] }))
       .filter(({ x, y }) => x >= 0 && x <= width && y >= 0 && y <= HEIGHT).sort((p, q) => p.rank - q.rank || p.i - q.i);
     const taken = visible.filter((p) => p.rank < 2).map(({ i, x, y }) => [x - 5, y - 5, x + 5, y + 5, i]), out = [];
-    const free = (box, i) => box[0] >= 0 && box[2] <= width
+    const free = (box, i) => box[0] >= 0 && box[2] <= width && box[1] >= 0 && box[3] <= HEIGHT
       && !taken.some(([left, top, right, bottom, owner]) => owner !== i && box[0] < right && box[2] > left && box[1] < bottom && box[3] > top);
-    for (const { i, rank: important, x, y } of visible) {
-      const w = words[i].length * FONT * (important ? 0.56 : 0.62) + 4;
-      const spots = [[x + 11, y + 5], [x - 11 - w, y + 5], [x - w / 2, y - 11], [x - w / 2, y + 21]].map(([left, base]) => [left, base - FONT, left + w, base + 2]);
-      const box = spots.find((spot) => free(spot, i)) ?? (important ? null : spots[x > width / 2 ? 1 : 0]);
+    for (const { i, rank, x, y } of visible) {
+      const boxes = boxesAround(x, y, words[i].length * FONT * (rank ? 0.56 : 0.63) + 4, rank ? [0] : [0, 14, 30, 48, 70]);
+      const box = boxes.find((candidate) => free(candidate, i)) ?? (rank ? null : boxes[x > width / 2 ? 1 : 0]);
       if (!box) continue;
       taken.push([...box, i]);
-      out.push(svg("text", { x: box[0], y: box[3] - 2, class: important ? "" : "lmw-important" }, words[i]));
+      const near = [clamp(x, box[0], box[2]), clamp(y, box[1], box[3])];
+      if (Math.hypot(near[0] - x, near[1] - y) > 14) out.push(svg("line", { x1: x, y1: y, x2: near[0], y2: near[1], class: "lmw-leader" }));
+      out.push(svg("text", { x: box[0] + 2, y: box[1] + FONT, class: rank ? "" : "lmw-important" }, words[i]));
     }
     labels.replaceChildren(...out);
   }
@@ -119,7 +138,7 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
   const groups = h("p", { class: "lmw-legend lmw-groups" }, groupNames.map((name, i) => h("span", {},
     svg("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" }, svg("path", { d: SHAPES[i], class: `lmw-group-${i}` })), name)));
   const node = h("div", { class: "lmw-map" },
-    h("div", { class: "lmw-zoom" }, button("+", () => zoom(1.4), { "aria-label": "Zoom in" }), button("−", () => zoom(1 / 1.4), { "aria-label": "Zoom out" }), button("Show all", reset)),
+    h("div", { class: "lmw-zoom" }, button("+", () => zoom(1.4), { "aria-label": "Zoom in" }), button("−", () => zoom(1 / 1.4), { "aria-label": "Zoom out" }), button("Zoom to these words", () => fit(shown.focus)), button("Show all", reset)),
     plane, groupNames.length ? groups : null,
     note);
   const watcher = new ResizeObserver(() => {

@@ -33,12 +33,12 @@ function render({ model, el }) {
   }
   function stop() { clearInterval(timer); timer = 0; play.textContent = "Play"; }
 
-  const corpus = h("p", { class: "lmw-corpus", "aria-label": "The text, cut into tokens" });
+  const corpus = h("div", { class: "lmw-corpus", role: "group", tabindex: 0, "aria-label": "The text, cut into tokens" });
   const facts = h("dl", { class: "lmw-facts lmw-row" });
   const pairRows = h("tbody");
   const pairTable = h("table", { class: "lmw-table" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Pair"), h("td", {}), h("th", { scope: "col" }, "Count"))), pairRows);
   const pairNote = h("p", { class: "lmw-note" });
-  const vocabulary = h("p", { class: "lmw-vocabulary" });
+  const vocabulary = h("div", { class: "lmw-vocabulary", role: "group", tabindex: 0, "aria-label": "Vocabulary" });
   const vocabularyTitle = h("p", { class: "lmw-caption" });
   body.append(h("div", { class: "lmw-field" }, h("label", { for: textId }, "Your text"), text),
     controls(pickLevel.node, restore), controls(back, next, play, reset, place.node), facts,

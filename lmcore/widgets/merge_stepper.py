@@ -14,15 +14,17 @@ PETER_PIPER = "Peter Piper picked a peck of pickled peppers"
 class MergeStepper(Figure, module="merge_stepper.mjs"):
     """Merge stepper: what byte-pair encoding does to a text, one merge at a time.
 
-    text: what is shown first, at most 5,000 characters; the reader types another one over it.
-    merges: at most so many merges are offered; training ends earlier when no pair occurs ``min_count`` times.
-    level: "characters" starts from the characters of each word, "bytes" from its UTF-8 bytes.
+    ``text``, ``step`` (merges done) and ``level`` can be set and read from Python. The page trains by itself, on any text; a
+    test in a browser holds it equal to ``lmcore.merges`` and ``lmcore.bpe``.
 
-    min_count: rarer pairs are not merged.
+    Args:
+        text: what is shown first, at most 5,000 characters; the reader types another one over it.
+        merges: at most so many merges are offered; training ends earlier when no pair occurs ``min_count`` times.
+        level: "characters" starts from the characters of each word, "bytes" from its UTF-8 bytes.
+        min_count: rarer pairs are not merged.
 
-    Set or read ``text``, ``step`` (merges done) and ``level`` from Python. The page trains by itself, on any text; the tests
-    hold it equal to ``lmcore.merges`` and ``lmcore.bpe``. Raises ValueError for a text that is too long, a negative step, an
-    unknown level.
+    Raises:
+        ValueError: a text that is too long, a negative number, an unknown level.
     """
 
     text = t.Unicode(PETER_PIPER).tag(sync=True)

@@ -28,7 +28,7 @@ const visible = (word, end) => (word === end ? "(end)" : word);
 function render({ model, el }) {
   const data = unpack(model), names = model.get("models"), sees = model.get("sees");
   const { body, say } = frame(model, el, "nextword", "Next-word explorer",
-    "click a word of the story, then go from the first model to the last. The underlined words are all that a model sees.");
+    "click a word of the story, then go from the first model to the last and watch the two bars meet.");
 
   const storyLength = () => data.stories[storyNow()].length;
   const storyNow = () => clamp(model.get("story"), 0, data.stories.length - 1);
@@ -51,6 +51,7 @@ function render({ model, el }) {
   }, { title: "Go to the place where this model is furthest from the truth" });
 
   const text = h("div", { class: "lmw-tokens", role: "group", "aria-label": "The story; choose the word to predict" });
+  const scope = h("p", { class: "lmw-note" });
   const strip = h("div", { class: "lmw-strip", role: "img" });
   const stripScale = h("span", { class: "lmw-scale", "aria-hidden": "true" });
   const stripNote = h("p", { class: "lmw-note" });
@@ -58,7 +59,7 @@ function render({ model, el }) {
   const table = h("table", { class: "lmw-table" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Next word"), h("td", {}), h("th", { scope: "col" }, "Model"), h("th", { scope: "col" }, "Truth"))), tableBody);
   const facts = h("dl", { class: "lmw-facts" });
-  body.append(controls(pickStory.node, pickModel.node), text, controls(back, next, place.node, worst),
+  body.append(controls(pickStory.node, pickModel.node), text, scope, controls(back, next, place.node, worst),
     legend({ model: "model", truth: "truth" }), h("div", { class: "lmw-columns" }, h("div", {}, table), facts),
     h("p", { class: "lmw-caption" }, "Surprise at every word of the story, in bits"), h("div", { class: "lmw-plot" }, stripScale, strip), stripNote);
   arrowKeys(text, (step) => { goTo(positionNow() + step); focusWhenDrawn = true; });
@@ -123,6 +124,8 @@ function render({ model, el }) {
       token.tabIndex = j === i ? 0 : -1; // one tab stop; the arrow keys move inside
       if (j === i) token.setAttribute("aria-current", "true"); else token.removeAttribute("aria-current");
     });
+    const seen = i - from;
+    scope.textContent = i === 0 ? "Nothing comes before the first word." : `${names[m]} sees ${seen === 0 ? "none of the words" : seen < i ? `only the ${seen} underlined word${seen > 1 ? "s" : ""}` : "all the words"} before the one in the box.`;
     if (focusWhenDrawn) { focusWhenDrawn = false; tokens[i].focus(); }
     drawTable(r);
     drawFacts(r);

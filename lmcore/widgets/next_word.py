@@ -23,14 +23,19 @@ class NextWord(Figure, module="next_word.mjs"):
     came, and :math:`KL(q‖p) = \sum_w q(w) \log_2 (q(w)/p(w))` in bits. Everything is computed here, once, with the
     functions given; the page only looks up.
 
-    stories: lists of words, strings that are split at white space, or stories of ``lmcore.world``; without the end marker.
-    models: name → a model with ``next_distribution``, or a function from a list of words to {word: probability}.
-    truth: the same, for the exact distribution.
-    top: so many words are shown (those with the largest probability under either), and always the word that came.
-    sees: name → number of words the model looks back at; where it is not given, ``order - 1`` of a model that has ``order``.
+    ``story``, ``position`` and ``model`` (a name) can be set and read from Python: the figure follows, and the reader's choice
+    comes back. The figure opens with the first model, at the place where that is furthest from the truth.
 
-    Set or read ``story``, ``position`` and ``model`` (a name) from Python; the figure follows, and the reader's choice comes
-    back. Raises ValueError for empty stories, no model, a distribution that does not sum to 1, or a choice that is not there.
+    Args:
+        stories: lists of words, strings that are split at white space, or stories of ``lmcore.world``; no end marker.
+        models: name → a model with ``next_distribution``, or a function from a list of words to {word: probability}.
+        truth: the same, for the exact distribution.
+        top: so many words are shown (those with the largest probability under either), and always the word that came.
+        sees: name → number of words the model looks back at; by default ``order - 1`` of a model that has an ``order``, else
+            all.
+
+    Raises:
+        ValueError: no story or an empty one, no model, probabilities that do not sum to 1, or a choice that is not there.
     """
 
     stories = t.List(t.List(t.Unicode()), read_only=False).tag(sync=True)
@@ -69,10 +74,13 @@ class NextWord(Figure, module="next_word.mjs"):
         names = list(models)
         context = [(sees or {}).get(name, getattr(model, "order", 0) - 1) for name, model in models.items()]
         grid = _grid(told, {name: _callable(name, model) for name, model in models.items()}, _callable("truth", truth), top)
-        chosen = {"story": 0, "model": names[-1], **kwargs}
+        chosen = {"story": 0, "model": names[0], **kwargs}
         one_of("model", chosen["model"], names)
         in_range("story", chosen["story"], 0, len(told) - 1)
-        chosen.setdefault("position", len(told[chosen["story"]]) // 2)
+        if "position" not in chosen:  # a place worth looking at: where the model is furthest from the truth
+            gaps = np.frombuffer(grid["divergence"], "<f4").reshape(len(names), -1)[names.index(chosen["model"])]
+            start = sum(len(story) + 1 for story in told[: chosen["story"]])
+            chosen["position"] = int(gaps[start : start + len(told[chosen["story"]]) + 1].argmax())
         in_range("position", chosen["position"], 0, len(told[chosen["story"]]))
         super().__init__(stories=told, models=names, sees=context, rows=top + 1, **grid, **chosen)
 
