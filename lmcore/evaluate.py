@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 Text = str | Sequence[str]
 
@@ -69,6 +69,12 @@ def shown(value: object) -> str:
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:59] + '…'}"
 
 
+def _check(model: object, name: str, kind: type) -> None:
+    if not isinstance(model, kind):
+        missing = "log_probs" if not isinstance(model, Scorer) else "next_distribution"
+        raise ValueError(f"{name} must have {missing}, as a language model has; got {shown(model)}")
+
+
 @dataclass(frozen=True)
 class Mean:
     """A mean per token with its standard error over texts, in the unit of the function that returned it.
@@ -105,6 +111,7 @@ def cross_entropy(model: Scorer, texts: Iterable[Text]) -> float:
     Raises:
         ValueError: ``texts`` is a string or empty.
     """
+    _check(model, "model", Scorer)
     scores = [model.log_probs(text) for text in as_texts(texts)]
     return -float(sum(s.sum() for s in scores)) / sum(len(s) for s in scores)
 
@@ -133,6 +140,7 @@ def bits_per_character(model: Scorer, texts: Iterable[Text], separator: str = " 
     Raises:
         ValueError: ``texts`` is a string or empty.
     """
+    _check(model, "model", Scorer)
     found = as_texts(texts)
     characters = sum(len(t if isinstance(t, str) else separator.join(t)) + 1 for t in found)
     return -bits(float(sum(model.log_probs(t).sum() for t in found))) / characters
@@ -149,6 +157,8 @@ def excess(model: Scorer, truth: Scorer, texts: Iterable[Text]) -> Mean:
         ValueError: ``texts`` is a string or empty, the truth gives a text probability 0, or the two models read a text as
             different numbers of tokens.
     """
+    _check(model, "model", Scorer)
+    _check(truth, "truth", Scorer)
     values, sizes = [], []
     for text in as_texts(texts):
         ours, theirs = model.log_probs(text), truth.log_probs(text)
@@ -166,6 +176,8 @@ def kl(truth: LanguageModel, model: LanguageModel, text: Text) -> Float[np.ndarr
 
     Σ_w truth(w | prefix) · log [truth(w | prefix) / model(w | prefix)]. Infinite where the model excludes what can happen.
     """
+    _check(truth, "truth", LanguageModel)
+    _check(model, "model", LanguageModel)
     tokens = as_tokens(text)
     return np.array(
         [_kl(truth.next_distribution(tokens[:t]), model.next_distribution(tokens[:t])) for t in range(len(tokens) + 1)]
@@ -179,6 +191,32 @@ def _kl(p: dict[str, float], q: dict[str, float]) -> float:
             other = q.get(word, 0.0)
             total += chance * math.log(chance / other) if other > 0 else math.inf
     return total
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A mean at every position of a text, with its standard error over the texts that reach the position (nan for one text)."""
+
+    mean: Float[np.ndarray, "T"]
+    standard_error: Float[np.ndarray, "T"]
+    texts: Int[np.ndarray, "T"]
+
+
+def kl_by_position(truth: LanguageModel, model: LanguageModel, texts: Iterable[Text]) -> Curve:
+    """The mean over texts of :func:`kl` at position 0, 1, …: where in a text the model knows least.
+
+    Raises:
+        ValueError: ``texts`` is a string or empty.
+    """
+    each = [kl(truth, model, text) for text in as_texts(texts)]
+    table = np.full((len(each), max(map(len, each))), np.nan)
+    for row, values in zip(table, each, strict=True):
+        row[: len(values)] = values
+    texts_there = (~np.isnan(table)).sum(axis=0)
+    mean = np.nansum(table, axis=0) / texts_there
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = np.nansum(np.square(table - mean), axis=0) / (texts_there - 1)
+    return Curve(mean, np.sqrt(variance / texts_there), texts_there)
 
 
 @dataclass(frozen=True)
@@ -204,7 +242,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str] | Sequence[Sequenc
     ours = _strings(hypotheses, "hypotheses")
     theirs = [[r] if isinstance(r, str) else _strings(r, "references") for r in as_texts(references)]
     if len(ours) != len(theirs):
-        raise ValueError(f"one reference (or list of references) per hypothesis, please: {len(ours)} and {len(theirs)}")
+        raise ValueError(f"{len(ours)} hypotheses, but references for {len(theirs)}; every hypothesis needs its own")
     if len({len(r) for r in theirs}) > 1:
         raise ValueError("every hypothesis needs the same number of references")
     metric = BLEU()
@@ -243,7 +281,7 @@ def span_f1(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) 
     Raises:
         ValueError: not lists of tags, lengths that differ, or a tag that is none of the three.
     """
-    from seqeval.metrics import precision_recall_fscore_support
+    from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 
     ours, theirs = _tags(predicted, "predicted"), _tags(truth, "truth")
     if len(ours) != len(theirs):

@@ -267,7 +267,7 @@ class NGram:
         return self._state
 
     def _probabilities(self, text: Stream) -> Float[np.ndarray, "T"]:
-        """P(word | the words before it in its sentence) at every place of a stream; 0 for ``<start>`` and for unknown words."""
+        """P(word | the words before it in its sentence) at every place of a stream; no meaning where ``<start>`` is."""
         estimate, uniform = self._fitted.estimate, 1 / len(self._fitted.words)
         result = np.where(text.word == UNKNOWN, 0.0, estimate.probability[0][text.word])
         for n, at, context, found in self.counts.indices(text):

@@ -30,7 +30,8 @@ class Estimate:
     """A smoothed model: arrays in the order of :class:`lmcore.counts.Counts`, filled length by length.
 
     Attributes:
-        probability: for n = 1 … order, P(w | h) of every n-gram that was seen.
+        probability: for n = 1 … order, P(w | h) of every n-gram that was seen (of every word, for n = 1; the last entry there
+            belongs to ``<start>``, which is never predicted, and means nothing).
         weight: for n = 1 … order, g(h) of every context of n−1 words.
         uniform: whether a word never seen after h gets g(h) / V instead of g(h) · P(w | h′). True for add-k only.
         discounts: for every n, what is subtracted from counts of 1, 2, …; the last entry serves all larger counts too.
@@ -48,9 +49,7 @@ class Estimate:
         return self.probability[n - 2][counts[n].suffix] if n > 1 else np.full(len(counts[1]), 1 / counts.words)
 
     def append(self, probability: Float[np.ndarray, "N"], weight: Float[np.ndarray, "H"]) -> None:
-        """Add the next length. ``<start>`` is never predicted: its probability is 0."""
-        if not self.probability:
-            probability[-1] = 0.0
+        """Add the next length."""
         self.probability.append(probability)
         self.weight.append(weight)
 
@@ -92,14 +91,14 @@ def one_discount(counts: Int[np.ndarray, "N"]) -> Discount | None:
 def three_discounts(counts: Int[np.ndarray, "N"]) -> Discount | None:
     """D_j = j − (j+1) · Y · n_{j+1} / n_j for j = 1, 2, 3, with Y = n₁ / (n₁ + 2n₂); D₃ serves all counts from 3 on.
 
-    Chen and Goodman (1999), equation 26. None if n₁, n₂ or n₃ is 0, or if not 0 < D_j ≤ j for every j.
+    Chen and Goodman (1999), equation 26. None if n₁, n₂ or n₃ is 0, or if a D_j is not positive.
     """
     n = np.bincount(np.minimum(counts, 5), minlength=6)
     if not n[1:4].all():
         return None
     y = n[1] / (n[1] + 2 * n[2])
     found = tuple(float(j - (j + 1) * y * n[j + 1] / n[j]) for j in (1, 2, 3))
-    return found if all(0 < d <= j for j, d in enumerate(found, start=1)) else None
+    return found if min(found) > 0 else None
 
 
 FALLBACK: dict[Callable[..., Discount | None], Discount] = {one_discount: (0.75,), three_discounts: (0.5, 1.0, 1.5)}

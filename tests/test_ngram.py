@@ -14,6 +14,7 @@ from scipy import stats
 from lmcore import END, START, UNK
 from lmcore.counts import Counts, Vocabulary
 from lmcore.ngram import SMOOTHING, NGram, main, read
+from lmcore.smoothing import one_discount, three_discounts
 from tests import plain
 
 # "This is the house that Jack built", whole. KenLM 0.3 (lmplz -o N --discount_fallback, then query) gave the numbers below.
@@ -368,6 +369,16 @@ def test_more_context_helps_and_smoothing_orders_as_published() -> None:
     by_method = {s: NGram(3, s, vocabulary=vocabulary).fit(train).perplexity(test) for s in SMOOTHING}
     assert by_method["modified-kneser-ney"] < by_method["backoff"] < by_method["add-k"] < by_method["none"] == math.inf
     assert by_method["kneser-ney"] < by_method["backoff"]
+
+
+def test_discounts_need_counts_that_fall() -> None:
+    """With few pairs and many triples the formula would subtract less than nothing."""
+    assert three_discounts(np.array([1, 1, 1, 1, 2, 2, 3, 4])) == pytest.approx((0.5, 2 - 1.5 / 2, 3 - 2))
+    assert three_discounts(np.array([1, 1, 1, 1, 2, 3, 3, 3])) is None
+    assert three_discounts(np.array([1, 1, 3, 3])) is None
+    assert one_discount(np.array([1, 1, 2, 5])) == pytest.approx((0.5,))
+    assert one_discount(np.array([1, 1, 3])) is None
+    assert one_discount(np.array([], dtype=int)) is None
 
 
 def test_a_model_can_be_fitted_again_and_survives_a_failed_fit() -> None:
