@@ -63,7 +63,7 @@ class Page:
         self._values: dict[str, Number] = {}
         self._cells: dict[str, str | None] = {}
         self._skipped: dict[str, str] = {}
-        self._start = time.perf_counter(), time.process_time()
+        self._start = _clocks()
 
     def log(self, name: str, value: Any) -> Number:
         """Note one finite number under a name such as ``"kn5.bits"`` and return it as a Python number.

@@ -23,6 +23,7 @@ from html import escape, unescape
 from typing import Any
 
 from lmcore.record import FORMAT, Run, Setting
+from lmcore.rounding import duration
 
 _ATTRIBUTE = re.compile(r'data-lmcore-receipt="([^"]*)"')
 
@@ -65,7 +66,7 @@ class Receipt:
         if run.gpu_memory_mb is not None:
             memory += f", on the GPU {run.gpu_memory_mb:,.0f} MB"
         return {
-            "Minutes": f"{run.minutes:.2f} ({run.cpu_minutes:.2f} of processor time)",
+            "Time": f"{duration(run.minutes)} ({duration(run.cpu_minutes)} of processor time)",
             "Peak memory": memory,
             "Device": f"{own.device} ({own.device_name}{threads})",
             "Scale": own.scale,

@@ -10,7 +10,7 @@ def plus_minus(mean: Number, sd: float) -> str:
 
     The Particle Data Group's rule: the three leading digits of the deviation decide. Up to 354 it keeps two digits, up to 949
     one, above that it is rounded up to 1000 and keeps two. The mean is cut at the same place. Without a deviation
-    (``nan`` or 0) the mean has four significant digits.
+    (``nan`` or 0) the mean has four significant digits. Where both are tiny they share a power of ten.
 
     Source: Review of Particle Physics, introduction, section 5.3.
     """
@@ -18,6 +18,9 @@ def plus_minus(mean: Number, sd: float) -> str:
         return number(mean)
     if sd == 0:
         return f"{number(mean)} ± 0"
+    if (largest := max(abs(mean), sd)) < 1e-4:
+        power = math.floor(math.log10(largest))
+        return f"({plus_minus(mean / 10.0**power, sd / 10.0**power)})e{power}"
     exponent = math.floor(math.log10(sd))
     leading = round(sd / 10.0 ** (exponent - 2))
     if leading >= 950:
@@ -26,14 +29,14 @@ def plus_minus(mean: Number, sd: float) -> str:
     places = -exponent + (1 if leading < 355 else 0)
     if places <= 0:
         return f"{round(mean, places):,.0f} ± {round(sd, places):,.0f}"
-    return f"{mean:,.{places}f} ± {sd:.{places}f}"
+    return f"{round(mean, places) + 0.0:,.{places}f} ± {sd:.{places}f}"  # + 0.0 turns -0.0 into 0.0
 
 
 def number(value: Number, digits: int = 4) -> str:
     """A number with ``digits`` significant digits; whole numbers in full."""
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
-    exponent = math.floor(math.log10(abs(value)))
+    exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
     if exponent < -4 or exponent >= 15:
         return f"{value:.{digits - 1}e}"
     return f"{value:,.{max(digits - 1 - exponent, 0)}f}"
@@ -44,6 +47,8 @@ def like(value: Number, sd: float) -> str:
     return plus_minus(value, sd).split(" ± ")[0]
 
 
-def duration(minutes: float) -> str:
+def duration(minutes: Number) -> str:
     """A duration as a reader plans it: seconds below two minutes, else minutes."""
-    return f"{minutes * 60:.0f} seconds" if minutes < 2 else f"{minutes:.1f} minutes"
+    if minutes >= 2:
+        return f"{minutes:.1f} minutes"
+    return f"{minutes * 60:.{1 if minutes * 60 < 9.95 else 0}f} seconds"
