@@ -26,9 +26,9 @@ def resolve(name: str) -> object:
     """``lmcore.room.Thing.part`` or ``lmcore.room.thing(parameter)``."""
     path, _, parameter = name.rstrip(")").partition("(")
     parts = path.split(".")
-    module = importlib.import_module(".".join(parts[:2]))
-    found: object = module
-    for part in parts[2:]:
+    is_room = parts[1].islower()
+    found: object = importlib.import_module(".".join(parts[: 1 + is_room]))
+    for part in parts[1 + is_room :]:
         fields = getattr(found, "__annotations__", {})
         found = fields[part] if part in fields else getattr(found, part)
     if parameter and parameter not in inspect.signature(found).parameters:  # type: ignore[arg-type]
