@@ -1,0 +1,110 @@
+"""The student's notebook agrees with the bank and gives nothing away."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+
+import exercises
+from exercises.grader.exercise import Exercise
+from exercises.grader.source import standalone
+from lmcore.check import notebook as notebooks
+from lmcore.check.diagnose import examine
+from lmcore.check.notebook import Cell, Notebook, is_stub
+
+
+def path(chapter: str) -> Path:
+    """The notebook of a chapter."""
+    return exercises.HERE / chapter / "exercises.md"
+
+
+def problems(chapter: str) -> list[str]:
+    """What is wrong with a chapter's notebook; empty if nothing is."""
+    try:
+        book = notebooks.read(path(chapter))
+    except (FileNotFoundError, ValueError) as error:
+        return [str(error)]
+    bank = exercises.bank(chapter)
+    found = []
+    if (book.chapter, book.edition) != (chapter, exercises.EDITION):
+        found.append(
+            f"the header says chapter {book.chapter}, edition {book.edition}; it is {chapter}, edition {exercises.EDITION}"
+        )
+    asked = [cell.exercise for cell in book.code if "exercise" in cell.tags or cell.exercise]
+    if asked != [exercise.name for exercise in bank]:
+        found.append(f"the cells tagged exercise are {asked}; the bank holds {[exercise.name for exercise in bank]}")
+    if not any(f'pack_submission("{chapter}", student=student)' in cell.source for cell in book.code[-1:]):
+        found.append(f'the last code cell does not call pack_submission("{chapter}", student=student)')
+    for exercise in bank:
+        found += [f"{exercise.name}: {problem}" for problem in _stub_problems(book, exercise)]
+        found += [f"{exercise.name}: {problem}" for problem in leaks(exercise, (cell.source for cell in book.cells))]
+    return found
+
+
+def _stub_problems(book: Notebook, exercise: Exercise) -> list[str]:
+    cells = [cell for cell in book.code if cell.exercise == exercise.name]
+    if len(cells) != 1:
+        return [f"expected one cell with the metadata exercise: {exercise.name}, found {len(cells)}"]
+    stub = cells[0].functions().get(exercise.name)
+    if stub is None:
+        return [f"its cell does not define {exercise.name}"]
+    found = []
+    reference = ast.parse(inspect.getsource(exercise.reference)).body[0]
+    assert isinstance(reference, ast.FunctionDef)
+    if ast.unparse(stub.args) != ast.unparse(reference.args):
+        found.append(f"the stub takes ({ast.unparse(stub.args)}), the reference ({ast.unparse(reference.args)})")
+    if not is_stub(stub) or ast.get_docstring(stub) is None:
+        found.append("the stub is not just a docstring and raise NotImplementedError")
+    if not any(f'check("{exercise.name}", {exercise.name})' in cell.source for cell in book.code):
+        found.append(f'no cell calls check("{exercise.name}", {exercise.name})')
+    if not any(cell.kind == "markdown" and exercise.facts in cell.source for cell in book.cells):
+        found.append(f"no text cell holds the line {exercise.facts}")
+    if not found:
+        result = examine(exercise.question().only(lambda case: case.public), _defined(cells[0], exercise.name))
+        if result.kind != "unwritten" or "Not written yet" not in str(result):
+            found.append(f"the stub does not fail kindly: {result}")
+    return found
+
+
+def _defined(cell: Cell, name: str):  # type: ignore[no-untyped-def]
+    """The function a trusted cell of ours defines."""
+    namespace: dict = {"__name__": "student"}
+    exec(compile(cell.source, "<stub>", "exec"), namespace)
+    return namespace[name]
+
+
+def leaks(exercise: Exercise, texts: Iterable[str]) -> list[str]:
+    """The answers of ``exercise`` whose code occurs in ``texts``: two lines of a body in a row, or a body of one line."""
+    haystack = [_squeeze(line) for text in texts for line in text.splitlines()]
+    joined = "\n".join(line for line in haystack if line)
+    found = []
+    for answer in [exercise.reference, *exercise.right, *exercise.wrong]:
+        lines = _body_lines(standalone(answer))
+        pieces = ["\n".join(pair) for pair in pairwise(lines)] or lines
+        found += [
+            f"the notebook or pack holds code of {answer.__name__}: {piece!r}"
+            for piece in pieces
+            if f"\n{piece}\n" in f"\n{joined}\n"
+        ]
+        if (
+            any(piece in text for text in haystack for piece in (f"def{answer.__name__}(",))
+            and answer is not exercise.reference
+        ):
+            found.append(f"the notebook or pack names {answer.__name__}")
+    return found
+
+
+def _body_lines(source: str) -> list[str]:
+    """The lines of all function bodies in ``source``, without docstrings, white space and lines of no content."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            lines += [_squeeze(line) for statement in body for line in ast.unparse(statement).splitlines()]
+    return [line for line in lines if line not in ("", "else:", "break", "continue", "pass")]
+
+
+def _squeeze(line: str) -> str:
+    return re.sub(r"\s+", "", line).replace('"', "'")

@@ -1,0 +1,119 @@
+"""From answers to feedback: which cases pass, which known mistake was made, and what to look at.
+
+Hidden cases are graded but never described: feedback about them names no input, no output, no message and no number.
+"""
+
+import builtins
+from collections.abc import Callable, Sequence
+
+from lmcore.check.question import Question
+from lmcore.check.result import Example, Result
+from lmcore.check.run import Answer, wrong_call
+from lmcore.check.values import show, type_name
+
+
+def examine(question: Question, function: Callable, device: str = "cpu") -> Result:
+    """Run ``function`` on every case of ``question`` and diagnose what it does."""
+    for case in question.cases[:1]:
+        if problem := wrong_call(function, case):
+            asked = f"{question.name}({', '.join(question.parameters)})"
+            hint = f"Your function cannot be called as {asked}: {problem}. Keep the first line of the function as it was given."
+            return _result(question, [Answer("skipped")] * len(question.cases), "signature", hint)
+    return diagnose(question, question.answers(function, device))
+
+
+def diagnose(question: Question, answers: Sequence[Answer]) -> Result:
+    """What ``answers``, one per case, say about the student's function."""
+    passed = [question.passed(got, want) for got, want in zip(answers, question.expected, strict=True)]
+    if all(passed):
+        return _result(question, answers, "passed")
+    if all(answer.status == "unwritten" for answer in answers):
+        hint = f"Not written yet. Write {question.name} in place of the line that raises, run its cell, then this one."
+        return _result(question, answers, "unwritten", hint)
+    if known := question.mistaken_for(answers):
+        return _result(question, answers, known[0], "\n".join(question.mistakes[key].hint for key in known), recognised=True)
+    i = min((i for i, ok in enumerate(passed) if not ok), key=lambda i: (not question.cases[i].public, i))
+    if question.cases[i].public:
+        return _result(question, answers, *_public_hint(question, answers[i], question.expected[i]))
+    return _result(question, answers, *_hidden_hint(question, answers[i], question.expected[i]))
+
+
+def _public_hint(question: Question, got: Answer, want: Answer) -> tuple[str, str]:
+    """The kind of failure, and what to say about it, where the student may see everything."""
+    name = question.name
+    at = f", at {got.line}" if got.line else ""
+    if got.status == "timeout":
+        return "timeout", f"{name} did not finish within {got.message}. Does every loop end? Does each turn make progress?"
+    if got.status == "unwritten":
+        return "unwritten", f"{name} raises NotImplementedError on this input: this part is not written yet."
+    if got.status == "raised" and want.status == "raised":
+        return "raises", f"On this input {name} should raise {want.error}, but it raises {got.error}: {got.message}{at}"
+    if got.status == "raised":
+        return "raises", f"{name} raises {got.error}: {got.message}{at}"
+    if want.status == "raised":
+        return "no error", f"On this input {name} should raise {want.error}, but it returns a value."
+    if got.status == "unsupported":
+        return "type", _type_hint(name, got.message, want)
+    if got.value is None:
+        return "none", f"{name} returns None. Is there a return statement, and is it reached on this input?"
+    found = question.difference(got, want)
+    if found is None:
+        names = " and ".join(question.parameters[i] for i in got.changed)
+        return (
+            "changed",
+            f"The value is right, but {name} changes its input {names}. The caller still needs it: work on a copy.",
+        )
+    if found.kind == "type" and not found.path:
+        return "type", _type_hint(name, type_name(got.value), want)
+    return found.kind, f"The result differs from the expected one: {found}."
+
+
+def _type_hint(name: str, got: str, want: Answer) -> str:
+    expected = type_name(want.value)
+    article = "" if want.value is None else "an " if expected[0] in "aeiou" else "a "
+    advice = ""
+    if "Tensor" in got:
+        advice = " tensor.item() gives the number in a tensor of one element, tensor.tolist() the numbers of a longer one."
+    elif any(lazy in got for lazy in ("generator", "map", "zip", "filter", "range", "dict_", "reversed")):
+        advice = " It makes its items one at a time: collect them first."
+    return f"{name} returns {got}, where {article}{expected} is expected.{advice}"
+
+
+def _hidden_hint(question: Question, got: Answer, want: Answer) -> tuple[str, str]:
+    """The same without anything that depends on the hidden input."""
+    error = got.error if hasattr(builtins, got.error) else "an error"  # a student may name an error after the input
+    if got.status == "timeout":
+        kind, says = "timeout", "does not finish in time"
+    elif got.status == "raised" and want.status != "raised":
+        kind, says = "raises", f"raises {error}"
+    elif got.status == want.status == "ok" and question.agree(got, want):
+        kind, says = "changed", "changes its input"
+    else:
+        kind, says = "value", "gives another result than expected"
+    hint = f"{question.name} is right on the public cases, but on a hidden one it {says}."
+    return kind, f"{hint} What may an input look like that the public cases do not show?"
+
+
+def _result(question: Question, answers: Sequence[Answer], kind: str, hint: str = "", recognised: bool = False) -> Result:
+    passed = [question.passed(got, want) for got, want in zip(answers, question.expected, strict=True)]
+    cases = tuple((case.label if case.public else "", case.public, ok) for case, ok in zip(question.cases, passed, strict=True))
+    example = None
+    if kind not in ("passed", "unwritten", "signature"):
+        first = next((i for i, ok in enumerate(passed) if not ok and question.cases[i].public), None)
+        if first is not None:
+            example = _example(question, first, answers[first])
+    return Result(question.name, cases, kind, hint, recognised, example)
+
+
+def _example(question: Question, i: int, got: Answer) -> Example:
+    """A public case as the reader may try it."""
+    case, want = question.cases[i], question.expected[i]
+    args = ", ".join(f"{name}={show(arg, 400)}" for name, arg in zip(question.parameters, case.args, strict=False))
+    outcome = {
+        "raised": f"{got.error}: {got.message}",
+        "timeout": "no answer in time",
+        "unsupported": got.message,
+        "unwritten": "not written yet",
+    }
+    expected = show(want.value) if want.status == "ok" else f"raises {want.error}"
+    return Example(case.label, f"{question.name}({args})", expected, outcome.get(got.status) or show(got.value))

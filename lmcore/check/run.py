@@ -1,0 +1,165 @@
+"""One call of a student's function: the only place where a student's code is run.
+
+:func:`run_case` takes inputs and gives an :class:`Answer`. Both are plain data (see :mod:`lmcore.check.values`), so the
+call can happen in the notebook, or in a sandboxed process that knows no expected values and no other cases.
+"""
+
+import inspect
+import linecache
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+
+from lmcore.check.limit import TimeLimitError, time_limit
+from lmcore.check.values import UnsupportedError, difference, plain
+
+
+@dataclass(frozen=True)
+class Case:
+    """One input: the positional arguments, a short name for people, and whether students may see it."""
+
+    args: tuple
+    label: str
+    public: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "args", plain(tuple(self.args)))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one call did.
+
+    ``status`` is ``ok`` (``value`` is set), ``raised`` (``error``, ``message`` and ``line`` are set), ``unwritten``
+    (the stub's ``NotImplementedError``), ``unsupported`` (``message`` names the type returned), ``timeout`` or
+    ``skipped``. ``changed`` holds the positions of the arguments that the call changed in place.
+    """
+
+    status: str
+    value: Any = None
+    error: str = ""
+    message: str = ""
+    line: str = ""
+    changed: tuple[int, ...] = ()
+
+    def record(self) -> dict:
+        """As plain data, for :mod:`lmcore.check.wire`."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: dict) -> "Answer":
+        """The answer that :meth:`record` gave; a ``ValueError`` says what is wrong with one that it did not."""
+        kinds = {"status": str, "error": str, "message": str, "line": str, "changed": tuple}
+        if not isinstance(record, dict) or set(record) != {*kinds, "value"}:
+            raise ValueError(f"an answer has the fields {sorted([*kinds, 'value'])}, got {record!r:.200}")
+        for name, kind in kinds.items():
+            if type(record[name]) is not kind:
+                raise ValueError(f"the field {name} of an answer is a {kind.__name__}, got {record[name]!r:.200}")
+        return cls(**record)
+
+
+def _call(function: Callable, args: list) -> Any:
+    return function(*args)
+
+
+def _gradients(function: Callable, args: list) -> Any:
+    """The value and the gradients of its weighted sum with respect to every floating-point tensor among the arguments."""
+    leaves = [arg.requires_grad_() for arg in args if isinstance(arg, torch.Tensor) and arg.is_floating_point()]
+    value = function(*args)
+    if not isinstance(value, torch.Tensor) or not value.requires_grad:
+        return {"value": value, "gradients": None}
+    weights = torch.cos(torch.arange(value.numel(), dtype=value.dtype, device=value.device)).reshape(value.shape)
+    return {"value": value, "gradients": list(torch.autograd.grad((value * weights).sum(), leaves, materialize_grads=True))}
+
+
+# An exercise names its probe, so that a pack and a sandboxed worker can name it too: no code travels with the data.
+PROBES: dict[str, Callable[[Callable, list], Any]] = {"call": _call, "gradients": _gradients}
+
+
+def run_case(function: Callable, case: Case, *, probe: str = "call", seconds: float = 5.0, device: str = "cpu") -> Answer:
+    """Call ``function`` once on a copy of the case's arguments, seeded, under a time limit, and say what it did.
+
+    Never raises what the function raises, except ``KeyboardInterrupt``, so that the kernel's stop button still stops.
+    """
+    args = [arg.to(device) if isinstance(arg, torch.Tensor) else arg for arg in plain(list(case.args))]
+    try:
+        with _seeded(), time_limit(seconds):
+            value = PROBES[probe](function, args)
+    except TimeLimitError:
+        return Answer("timeout", message=f"{seconds:g} s")
+    except KeyboardInterrupt:
+        raise
+    except NotImplementedError:
+        return Answer("unwritten")
+    except BaseException as error:
+        message, line = _describe(error), _line(function, error.__traceback__)
+        return Answer("raised", error=type(error).__name__, message=message, line=line, changed=_changed(case.args, args))
+    try:
+        return Answer("ok", value=plain(value), changed=_changed(case.args, args))
+    except UnsupportedError as error:
+        return Answer("unsupported", message=str(error))
+
+
+def wrong_call(function: Callable, case: Case) -> str:
+    """Why ``function`` cannot be called with the case's arguments, or nothing."""
+    try:
+        inspect.signature(function).bind(*case.args)
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # a built-in without a signature
+        pass
+    return ""
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """The same random numbers in every call, and the caller's generators untouched."""
+    # A student may draw from any of the three global generators, NumPy's old one included.
+    python, numpy, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.default_generator.manual_seed(0)  # torch.manual_seed also queues a call for each kind of GPU
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        torch.set_rng_state(torch_state)
+
+
+def _changed(before: tuple, after: list) -> tuple[int, ...]:
+    changed = []
+    for i, (old, new) in enumerate(zip(before, after, strict=True)):
+        try:
+            same = difference(plain(new), old, 0.0, 0.0) is None
+        except UnsupportedError:
+            same = False
+        if not same:
+            changed.append(i)
+    return tuple(changed)
+
+
+def _describe(error: BaseException) -> str:
+    try:
+        return str(error)[:300]
+    except Exception:
+        return ""
+
+
+def _line(function: Callable, trace: TracebackType | None) -> str:
+    """The last line of the traceback that lies in the file or cell where the function was written."""
+    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
+    found = ""
+    while trace is not None:
+        frame = trace.tb_frame.f_code
+        if code is not None and frame.co_filename == code.co_filename:
+            source = linecache.getline(frame.co_filename, trace.tb_lineno, trace.tb_frame.f_globals).strip()
+            found = f"line {trace.tb_lineno}" + (f": {source}" if source else "")
+        trace = trace.tb_next
+    return found

@@ -1,0 +1,175 @@
+"""The last cell of an exercise notebook: check that everything is saved, then write one file to hand in."""
+
+import ast
+import builtins
+import inspect
+import json
+import os
+import platform
+import sys
+import tempfile
+import textwrap
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lmcore import __version__
+from lmcore.check import notebook as notebooks
+from lmcore.check.notebook import Notebook, is_stub
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was packed: the file, and for each exercise ``written`` or what is missing."""
+
+    path: Path
+    chapter: str
+    edition: str
+    student: str
+    answers: dict[str, str]
+    problems: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        written = sum(state == "written" for state in self.answers.values())
+        done = f"{written} of {len(self.answers)} exercises written, edition {self.edition}"
+        lines = [f"Packed {self.path.name} for {self.student}: {done}."]
+        lines += [f"  {name}: {state}" for name, state in self.answers.items()]
+        lines += [f"  Look again: {problem}" for problem in self.problems]
+        return "\n".join([*lines, "Hand in this file. You may pack again; the file is replaced."])
+
+    __repr__ = __str__
+
+
+def pack_submission(chapter: str, student: str, notebook: str | Path | None = None) -> Submission:
+    """Write ``CHAPTER-STUDENT.zip`` beside the notebook: the notebook without outputs, and who, what and which edition.
+
+    Nothing is run. The zip appears complete or not at all.
+
+    Raises:
+        ValueError: no name is given, the notebook belongs to another chapter, it is not clear which notebook is meant,
+        or the
+            notebook on disk is not the one that was run (it has not been saved).
+        FileNotFoundError: there is no such notebook here.
+    """
+    student = _student(student)
+    book = notebooks.read(_find(chapter, Path(notebook) if notebook else None))
+    if book.chapter != chapter:
+        raise ValueError(f"{book.path.name} belongs to {book.chapter!r}, not to {chapter!r}")
+    _check_saved(book)
+    answers, problems = _state(book)
+    about = {
+        "format": FORMAT,
+        "chapter": chapter,
+        "edition": book.edition,
+        "student": student,
+        "packed": datetime.now(UTC).isoformat(timespec="seconds"),
+        "notebook": book.path.name,
+        "answers": answers,
+        "lmcore": __version__,
+        "python": platform.python_version(),
+    }
+    path = book.path.resolve().parent / f"{chapter}-{_slug(student)}.zip"
+    _write(path, {"submission.json": about, "notebook.ipynb": book.to_ipynb()})
+    result = Submission(path, chapter, book.edition, student, answers, tuple(problems))
+    if not hasattr(sys, "ps1") and _shell() is None:
+        print(result)
+    return result
+
+
+def _student(student: str) -> str:
+    if not isinstance(student, str) or not student.strip():
+        raise ValueError(f'write your name between the quotes: student = "Ada Lovelace"; got {student!r}')
+    if len(student) > 100 or not student.isprintable():
+        raise ValueError(f"a name has at most 100 characters and no line breaks; got {student[:40]!r}")
+    return student.strip()
+
+
+def _slug(student: str) -> str:
+    kept = "".join(letter if letter.isalnum() else "-" for letter in student.lower())
+    return "-".join(filter(None, kept.split("-")))[:60] or "student"
+
+
+def _shell() -> Any:
+    get = getattr(builtins, "get_ipython", None)
+    return get() if get else None
+
+
+def _find(chapter: str, given: Path | None) -> Path:
+    """The notebook that is running, or the only one of this chapter in the working folder."""
+    if given is not None:
+        return given
+    session = os.environ.get("JPY_SESSION_NAME", "")  # set by Jupyter's server for the kernel of a notebook
+    if session and (running := Path.cwd() / Path(session).name).suffix in (".ipynb", ".md") and running.is_file():
+        return running
+    found = []
+    for path in sorted([*Path.cwd().glob("*.ipynb"), *Path.cwd().glob("*.md")]):
+        try:
+            found += [path] if notebooks.read(path).chapter == chapter else []
+        except ValueError:
+            continue
+    if not found:
+        raise FileNotFoundError(f"there is no notebook of {chapter!r} in {Path.cwd()}; run this cell in the exercises' folder")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise ValueError(f'several notebooks here belong to {chapter!r}: {names}; say which one: notebook="{found[0].name}"')
+    return found[0]
+
+
+def _check_saved(book: Notebook) -> None:
+    """Compare what the kernel ran with what lies on disk, because only the latter is packed."""
+    shell = _shell()
+    namespace: Mapping[str, Any] = shell.user_ns if shell is not None else {}
+    on_disk: dict[str, set[str]] = {}
+    for cell in book.code:
+        try:
+            for name, node in cell.functions().items():
+                on_disk.setdefault(name, set()).add(ast.unparse(node))
+        except SyntaxError:
+            continue
+    for cell in book.code:
+        function = namespace.get(cell.exercise)
+        if not cell.exercise or not inspect.isfunction(function):
+            continue
+        try:
+            ran = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0])
+        except (OSError, TypeError, SyntaxError):
+            continue
+        if ran not in on_disk.get(function.__name__, set()):
+            raise ValueError(
+                f"{book.path.name} on disk does not hold the {cell.exercise} you ran: save the notebook (Ctrl+S, on a Mac ⌘S), "
+                "then run this cell again"
+            )
+
+
+def _state(book: Notebook) -> tuple[dict[str, str], list[str]]:
+    """For each exercise: written, not written yet, or missing; and what would keep a cell from being graded."""
+    last: dict[str, ast.FunctionDef] = {}
+    problems = []
+    for number, cell in enumerate(book.code, start=1):
+        try:
+            last |= cell.functions()
+        except SyntaxError as error:
+            problems.append(f"code cell {number} is not valid Python (line {error.lineno}: {error.msg}) and will not be graded")
+    answers = {}
+    for name in [cell.exercise for cell in book.code if cell.exercise]:
+        answers[name] = "missing" if name not in last else "not written yet" if is_stub(last[name]) else "written"
+    return answers, problems
+
+
+def _write(path: Path, files: Mapping[str, dict]) -> None:
+    """Write the zip under another name first, so that no half-written file is ever handed in."""
+    handle, temporary = tempfile.mkstemp(prefix=".packing-", suffix=".zip", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(name, json.dumps(content, indent=1, ensure_ascii=False))
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
