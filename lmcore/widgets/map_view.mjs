@@ -17,7 +17,7 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
   const points = words.map((word, i) => {
     const group = groupOf[i];
     const mark = svg("path", { d: group < 0 ? DOT : SHAPES[group], class: group < 0 ? "lmw-other" : `lmw-group-${group}` });
-    const hit = svg("g", { class: "lmw-point", "data-index": i, onclick: () => { if (!dragged) choose(i); } }, svg("circle", { r: 9, class: "lmw-hit" }), mark);
+    const hit = svg("g", { class: "lmw-point", "data-index": i }, svg("circle", { r: 9, class: "lmw-hit" }), mark);
     hit.append(svg("title", {}, word));
     marks.append(hit);
     return hit;
@@ -100,14 +100,21 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     transform: `translate(${x2},${y2}) rotate(${(Math.atan2(y2 - y1, x2 - x1) * 180) / Math.PI})` });
 
   // ---- mouse, fingers, keys ----
+  const spot = (event) => [event.clientX - plane.getBoundingClientRect().left, event.clientY - plane.getBoundingClientRect().top];
   const fingers = new Map();
   let dragged = false;
-  plane.addEventListener("pointerdown", (event) => { fingers.set(event.pointerId, [event.offsetX, event.offsetY]); dragged = false; });
+  // A click takes the nearest mark, so that marks that lie on each other and thick fingers do no harm.
+  plane.addEventListener("click", (event) => {
+    if (dragged) return;
+    const here = spot(event), distance = (i) => Math.hypot(pixel(at(i))[0] - here[0], pixel(at(i))[1] - here[1]);
+    const nearest = everything.reduce((best, i) => (distance(i) < distance(best) ? i : best), 0);
+    if (distance(nearest) < 24) choose(nearest);
+  });
+  plane.addEventListener("pointerdown", (event) => { fingers.set(event.pointerId, spot(event)); dragged = false; });
   plane.addEventListener("pointermove", (event) => {
     const old = fingers.get(event.pointerId);
     if (!old) return;
-    const box = plane.getBoundingClientRect(), now = [event.clientX - box.left, event.clientY - box.top];
-    const dx = now[0] - old[0], dy = now[1] - old[1];
+    const now = spot(event), dx = now[0] - old[0], dy = now[1] - old[1];
     if (fingers.size === 1 && !dragged && Math.hypot(dx, dy) < 4) return; // a click trembles
     if (!dragged) { dragged = true; plane.setPointerCapture(event.pointerId); }
     if (fingers.size === 2) {
@@ -123,7 +130,7 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
   plane.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && document.activeElement !== plane) return;
     event.preventDefault();
-    zoom(Math.exp(-event.deltaY / 300), event.offsetX, event.offsetY);
+    zoom(Math.exp(-event.deltaY / 300), ...spot(event));
   }, { passive: false });
   const keys = { ArrowLeft: () => pan(40, 0), ArrowRight: () => pan(-40, 0), ArrowUp: () => pan(0, 40), ArrowDown: () => pan(0, -40),
     "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4), 0: reset };

@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from lmcore.widgets import HOST
 from lmcore.widgets.base import VIEW_MIME, Figure
+from lmcore.widgets.fallback import with_noscript
 from tests.system import NEEDED
 
 STATE_MIME = "application/vnd.jupyter.widget-state+json"
@@ -31,7 +32,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-dev-shm-usage",
     "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE 127.0.0.1",
 ]
 
 
@@ -50,30 +51,28 @@ def chromium() -> Browser:
 
 def script(mime: str, data: Any) -> str:
     """A script tag that holds data."""
-    body = json.dumps(data).replace("</", "<\\/")  # no text of ours may end the tag
+    body = json.dumps(data).replace("<", "\\u003c")  # no text of ours may end the tag
     return f'<script type="{mime}">{body}</script>'
 
 
-def build(folder: Path, *widgets: Figure, theme: str = "light", again: Figure | None = None) -> Path:
-    """Write a page with these figures (``again`` once more at its end) into ``folder``; the path of the page."""
-    shown = [*widgets, *([again] if again else [])]
-    state = ipywidgets.Widget.get_manager_state(drop_defaults=False, widgets=None)
+def build(folder: Path, *widgets: Figure, theme: str = "light") -> Path:
+    """Write a page with these figures, in this order (one may come twice), into ``folder``; the path of the page."""
+    state = ipywidgets.Widget.get_manager_state(drop_defaults=False)
     wanted = {w.model_id for w in widgets} | {w.layout.model_id for w in widgets}
     state["state"] = {key: value for key, value in state["state"].items() if key in wanted}
-    views = "\n".join(
-        f'<div class="cell_output">{script(VIEW_MIME, {"version_major": 2, "version_minor": 0, "model_id": w.model_id})}</div>'
-        for w in shown
+    views = "".join(
+        f'<div class="cell_output">{script(VIEW_MIME, {"version_major": 2, "model_id": w.model_id})}</div>\n' for w in widgets
     )
+    views = with_noscript(views, state["state"])
     back = "#fff" if theme == "light" else "#14181e"
-    (folder / "host.js").write_text(HOST.read_text("utf-8"), "utf-8")
+    (folder / HOST.name).write_text(HOST.read_text("utf-8"), "utf-8")
     page = folder / "page.html"
     page.write_text(
         f"""<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Figures</title><link rel="icon" href="data:,">
 <style>body {{ margin: 0; padding: 8px; background: {back}; }} main {{ max-width: 46rem; margin: auto; }}</style>
-<script src="host.js" defer></script></head><body><main><h1 hidden>Figures</h1>
-{views}
-</main>{script(STATE_MIME, state)}</body></html>""",
+<script src="{HOST.name}" defer></script></head><body><main><h1 style="font-size: 1px">Figures</h1>
+{views}</main>{script(STATE_MIME, state)}</body></html>""",
         "utf-8",
     )
     return page

@@ -1,0 +1,53 @@
+"""The three figures that the tests of this folder open, on data small enough to look at every point of."""
+
+import functools
+import itertools
+
+import numpy as np
+from playwright.sync_api import Page
+
+from lmcore.analogies import WordVectors
+from lmcore.ngram import NGram
+from lmcore.widgets import EmbeddingMap, Figure, MergeStepper, NextWord
+from lmcore.world import World
+
+# Every walk of a test changes a native control as a reader does, and waits until the figure has drawn.
+CHANGE = """const change = async (input, kind) => {
+  input.dispatchEvent(new Event(kind, {bubbles: true}));
+  await Promise.resolve();
+};"""
+
+
+@functools.cache
+def next_word() -> tuple[NextWord, dict[str, NGram], World]:
+    world = World.tiny()
+    texts = [story.tokens for story in world.sample(300, seed=11)]
+    models = {f"{n}-gram": NGram(n, smoothing="add-k").fit(texts) for n in (1, 2, 3)}
+    models["counts"] = NGram(2, smoothing="none", vocabulary=world.vocabulary).fit(texts[:4])
+    stories = [s for s in dict.fromkeys(tuple(s.tokens) for s in world.sample(30, seed=12))][:3]
+    return NextWord(stories, models, world, top=4), models, world
+
+
+GROUPS = {"capitals": ["Paris", "Rome", "Oslo"], "countries": ["France", "Italy", "Norway"], "quotes": ['"', "don't", "né"]}
+
+
+@functools.cache
+def embedding_map() -> tuple[EmbeddingMap, WordVectors]:
+    rng = np.random.default_rng(7)
+    words = [*itertools.chain(*GROUPS.values()), *(f"word{i}" for i in range(34))]
+    vectors = rng.normal(size=(len(words), 11))
+    shift = 3 * rng.normal(size=11)
+    for a, b in zip(*list(GROUPS.values())[:2], strict=True):
+        vectors[words.index(a)] += shift
+        vectors[words.index(b)] = vectors[words.index(a)] - 2 * shift + 0.1 * rng.normal(size=11)
+    widget = EmbeddingMap(words, vectors, groups=GROUPS, k=6)
+    return widget, WordVectors(words, np.frombuffer(widget.vectors, "<f4").reshape(vectors.shape))
+
+
+def all_three() -> list[Figure]:
+    return [next_word()[0], MergeStepper(), embedding_map()[0]]
+
+
+def status(page: Page, kind: str) -> str:
+    """The sentence of a figure's status line."""
+    return page.locator(f".lmw-{kind} [role=status]").inner_text()
