@@ -8,7 +8,8 @@ module          what it adds to a plain jupyter-book
 ``widgets``     moving figures without a kernel, and a refusal of those that would stay blank
 ``contract``    the measured rows at the top of a chapter
 ``solutions``   folded solutions on the exercise pages, read from the bank
-``pages``       downloads, the order of the page, text alternatives
+``pages``       the cover, downloads, text alternatives
+``access``      names and roles for screen readers
 ==============  ===================================================================================
 """
 
@@ -16,11 +17,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from lmcore.site import contract, execution, offline, pages, solutions, widgets
+from lmcore.site import access, contract, execution, offline, pages, solutions, widgets
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx: ``extra_extensions: [lmcore.site]`` in ``_config.yml``."""
-    for part in (execution, offline, widgets, contract, solutions, pages):
+    for part in (execution, offline, widgets, contract, solutions, pages, access):
         part.setup(app)
     return {"version": "1", "env_version": 1, "parallel_read_safe": False, "parallel_write_safe": True}

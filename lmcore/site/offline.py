@@ -91,13 +91,18 @@ def drop_dead_scripts(app: Sphinx, pagename: str, templatename: str, context: di
 
 
 def prune(app: Sphinx, exception: Exception | None) -> None:
-    """Delete the static files that no page refers to, and write the page that leads from the folder to the cover."""
+    """Delete what no page refers to, and write the page that leads from the folder to the cover."""
     if exception or app.builder.format != "html":
         return
     static = Path(app.outdir) / "_static"
     for pattern in UNUSED:
         for path in static.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+    pages = app.env.found_docs
+    for path in Path(app.outdir).rglob("*.html"):
+        name = path.relative_to(app.outdir).with_suffix("").as_posix()
+        if "/" in name and not name.startswith("_") and name not in pages:
+            path.unlink()  # a page that has left the book
     theme = static / "styles" / "pydata-sphinx-theme.css"
     theme.write_text(ICON_FONT.sub("", theme.read_text(encoding="utf-8")), encoding="utf-8")
     cover = f"{app.config.root_doc}.html"

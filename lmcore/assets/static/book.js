@@ -12,6 +12,18 @@
   });
   addEventListener("afterprint", () => closed.forEach((d) => (d.open = false)));
 
+  // What scrolls sideways can be reached with the keyboard.
+  const reach = () =>
+    document.querySelectorAll("article div.math").forEach((box) => {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    });
+  addEventListener("load", async () => {
+    await window.MathJax?.startup?.promise;
+    reach();
+  });
+  addEventListener("resize", reach);
+
   // A link into a folded part opens it.
   const unfold = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
