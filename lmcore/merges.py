@@ -166,20 +166,20 @@ def learn_by(
     return pairs, segmented
 
 
-def _index(words: Mapping[str, int]) -> tuple[list[str], list[int], defaultdict[str, int], defaultdict[str, list[int]]]:
+def _index(words: Mapping[str, int]) -> tuple[list[str], list[int], defaultdict[str, int], defaultdict[str, set[int]]]:
     """The words, how often each occurs, how often each pair does, and which words hold it."""
     counts: defaultdict[str, int] = defaultdict(int)
-    where: defaultdict[str, list[int]] = defaultdict(list)
+    where: defaultdict[str, set[int]] = defaultdict(set)
     for index, (word, weight) in enumerate(words.items()):
         for i in range(len(word) - 1):
             pair = word[i : i + 2]
             counts[pair] += weight
-            where[pair].append(index)
+            where[pair].add(index)
     return list(words), list(words.values()), counts, where
 
 
 def _merge_everywhere(
-    pair: str, new: str, segmented: list[str], weights: list[int], counts: dict[str, int], where: dict[str, list[int]]
+    pair: str, new: str, segmented: list[str], weights: list[int], counts: dict[str, int], where: dict[str, set[int]]
 ) -> set[str]:
     """Merge ``pair`` into ``new`` in every word that holds it, in place; return the pairs that did not exist before."""
     a, b = pair[0], pair[1]
@@ -195,18 +195,18 @@ def _merge_everywhere(
             if left:
                 counts[left[-1] + a] -= weight
                 counts[left[-1] + new] += weight
-                where[left[-1] + new].append(index)
+                where[left[-1] + new].add(index)
                 grown.add(left[-1] + new)
             if right:
                 counts[b + right[0]] -= weight
                 counts[new + right[0]] += weight
-                where[new + right[0]].append(index)
+                where[new + right[0]].add(index)
                 grown.add(new + right[0])
         # Two merges side by side: nothing stood between them.
         for _ in range(parts[1:-1].count("")):
             counts[b + a] -= weight
             counts[new + new] += weight
-            where[new + new].append(index)
+            where[new + new].add(index)
             grown.add(new + new)
     del counts[pair]
     return grown
