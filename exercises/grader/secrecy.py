@@ -18,7 +18,8 @@ def leaks(question: Question, diagnosis: Callable[[Question, list[Answer]], Resu
     """What feedback on ``question`` shows of its hidden cases, for every known mistake and for answers made to spill
     them."""
     public = question.only(lambda case: case.public)
-    allowed = "\n".join([question.name, *(mistake.hint for mistake in question.mistakes.values()), *_texts(public)])
+    passed = diagnosis(public, list(public.expected))._repr_html_()  # its style holds numbers too
+    allowed = "\n".join([question.name, passed, *(mistake.hint for mistake in question.mistakes.values()), *_texts(public)])
     secrets = sorted({secret for case in _hidden(question) for secret in case if secret not in allowed}, key=len)
     found = []
     for name, answers in _answers(question):
