@@ -8,8 +8,10 @@ Every sentence is read as ``<start> w₁ … w_m <end>``. There is one ``<start>
 KenLM: it is a context and is never predicted. ``<end>`` is predicted and never a context.
 """
 
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -174,3 +176,33 @@ class Counts:
         level = self[n]
         left = np.bincount(self[n + 1].suffix, minlength=len(level))
         return np.where(level.starts, level.count, left)
+
+
+def positive(value: int, name: str) -> int:
+    """``value``, which must be a whole number from 1 on; otherwise a ``ValueError`` that calls it ``name``."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if isinstance(value, bool) or number < 1:
+        raise ValueError(f"{name} must be a whole number from 1 on; got {value!r}")
+    return number
+
+
+def read(path: str | Path) -> list[str]:
+    """The sentences of a text file in UTF-8: its lines, without empty ones.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is not UTF-8, or holds no sentence.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {str(path)!r}; give a text file with one sentence a line")
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = [line for line in file if line.strip()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{str(path)!r} is not UTF-8 text: {error}") from None
+    if not found:
+        raise ValueError(f"{str(path)!r} holds no sentence; give a text file with one sentence a line")
+    return found

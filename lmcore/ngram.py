@@ -11,27 +11,19 @@ neither, and words outside the vocabulary are an error, or are left out and coun
 """
 
 import argparse
-import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from tqdm import tqdm
 
 from lmcore import END, UNK, evaluate
-from lmcore.counts import UNKNOWN, Counts, Stream, Vocabulary
+from lmcore.counts import UNKNOWN, Counts, Stream, Vocabulary, positive, read
 from lmcore.evaluate import Text, as_tokens
-from lmcore.smoothing import Discount, Estimate, add_k, backoff, kneser_ney, maximum_likelihood, modified_kneser_ney
+from lmcore.smoothing import SMOOTHING, Discount, Estimate, smooth
 
-METHODS = {
-    "modified-kneser-ney": modified_kneser_ney,
-    "kneser-ney": kneser_ney,
-    "backoff": backoff,
-    "none": maximum_likelihood,
-}
-SMOOTHING = (*METHODS, "add-k")
+__all__ = ["SMOOTHING", "NGram", "Score", "read"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,15 @@ class Score:
         """exp(cross-entropy): SRILM's ``ppl``, KenLM's "perplexity excluding OOVs"."""
         return evaluate.perplexity(self.cross_entropy)
 
+    def __str__(self) -> str:
+        treatment = f"read as {UNK}" if self.unknown and not self.skipped else "left out"
+        return (
+            f"{self.sentences:,} sentences, {self.words:,} words, {self.unknown:,} unknown ({treatment})\n"
+            f"  {self.tokens:,} predictions with {END}, {self.impossible:,} of probability 0\n"
+            f"  cross-entropy {self.cross_entropy:.4f} nats = {evaluate.bits(self.cross_entropy):.4f} bits per prediction\n"
+            f"  perplexity {self.perplexity:.2f}"
+        )
+
 
 @dataclass(frozen=True)
 class _Fitted:
@@ -92,7 +93,7 @@ class NGram:
         vocabulary: the words that can be predicted, if they are known beforehand. By default: those seen in training.
 
     Raises:
-        ValueError: an order below 1, an unknown smoothing, a k that is not positive, or a ``min_count`` below 1.
+        ValueError: an order or ``min_count`` below 1, an unknown smoothing, a k that is not positive, a vocabulary of no words.
     """
 
     def __init__(
@@ -104,12 +105,12 @@ class NGram:
         min_count: int = 1,
         vocabulary: Iterable[str] | None = None,
     ) -> None:
-        self.order = _positive(order, "order")
+        self.order = positive(order, "order")
         if smoothing not in SMOOTHING:
             raise ValueError(f"smoothing {smoothing!r} is not known; use one of {', '.join(SMOOTHING)}")
         if isinstance(k, bool) or not isinstance(k, int | float) or not 0 < k < float("inf"):
             raise ValueError(f"k must be a number above 0; got {k!r}")
-        self.smoothing, self.k, self.min_count = smoothing, float(k), _positive(min_count, "min_count")
+        self.smoothing, self.k, self.min_count = smoothing, float(k), positive(min_count, "min_count")
         if vocabulary is not None and (isinstance(vocabulary, str) or not isinstance(vocabulary, Iterable)):
             raise ValueError(f"vocabulary must be a list of words; got {evaluate.shown(vocabulary)}")
         self._given = None if vocabulary is None else as_tokens(list(vocabulary))
@@ -118,8 +119,6 @@ class NGram:
     def __repr__(self) -> str:
         sizes = f", {len(self.vocabulary)} words" if self._state else ", not fitted"
         return f"NGram({self.order}, {self.smoothing!r}{sizes})"
-
-    # Training
 
     def fit(self, sentences: Iterable[Text]) -> "NGram":
         """Count and smooth. Shows a progress bar on a terminal.
@@ -135,14 +134,12 @@ class NGram:
                 ``<start>`` or ``<end>`` among the words: the model adds them itself.
         """
         seen: dict[str, int] = {}
-        coded = []
-        for sentence in tqdm(evaluate.as_texts(sentences), desc="counting words", unit=" sentences", leave=False, disable=None):
-            coded.append([seen.setdefault(token, len(seen)) for token in as_tokens(sentence)])
+        bar = tqdm(evaluate.as_texts(sentences), desc="counting words", unit=" sentences", leave=False, disable=None)
+        coded = [[seen.setdefault(token, len(seen)) for token in as_tokens(sentence)] for sentence in bar]
         words = self._words(seen, coded)
         rename = words.encode(list(seen))
         counts = Counts(words.stream([[rename[w] for w in sentence] for sentence in coded]), self.order, len(words))
-        estimate = add_k(counts, self.k) if self.smoothing == "add-k" else METHODS[self.smoothing](counts)
-        self._state = _Fitted(words, counts, estimate)
+        self._state = _Fitted(words, counts, smooth(counts, self.smoothing, self.k))
         return self
 
     def _words(self, seen: dict[str, int], coded: list[list[int]]) -> Vocabulary:
@@ -172,8 +169,6 @@ class NGram:
     def fallbacks(self) -> tuple[int, ...]:
         """The lengths whose counts gave no valid discounts, so that fixed ones were used: usual for a small vocabulary."""
         return tuple(self._fitted.estimate.fallbacks)
-
-    # The language model
 
     def next_distribution(self, prefix: Text = ()) -> dict[str, float]:
         """P(w | prefix) of every word of the vocabulary and ``<end>``; sums to 1.
@@ -214,7 +209,7 @@ class NGram:
         if not seed and not isinstance(rng, np.random.Generator):
             raise ValueError(f"rng must be a seed or numpy.random.default_rng(seed); got {rng!r}")
         rng = np.random.default_rng(rng)
-        limit = float("inf") if max_tokens is None else _positive(max_tokens, "max_tokens")
+        limit = float("inf") if max_tokens is None else positive(max_tokens, "max_tokens")
         words, vocabulary = as_tokens(prefix), self._fitted.words
         ids = vocabulary.encode(words)
         while len(words) < limit:
@@ -225,8 +220,6 @@ class NGram:
             ids.append(word)
             words.append(vocabulary.words[word])
         return words
-
-    # Evaluation
 
     def score(self, sentences: Iterable[Text], skip_unknown: bool = False) -> Score:
         """Log-probability of a test text with all that is needed to compare it with published figures.
@@ -257,8 +250,6 @@ class NGram:
     def perplexity(self, sentences: Iterable[Text], skip_unknown: bool = False) -> float:
         """exp(−log P / tokens), ``<end>`` counted; arguments and errors as :meth:`score`."""
         return self.score(sentences, skip_unknown).perplexity
-
-    # Inside
 
     @property
     def _fitted(self) -> _Fitted:
@@ -292,41 +283,10 @@ class NGram:
         return result
 
 
-def _positive(value: int, name: str) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = 0
-    if isinstance(value, bool) or number < 1:
-        raise ValueError(f"{name} must be a whole number from 1 on; got {value!r}")
-    return number
-
-
-def read(path: str | Path) -> list[str]:
-    """The sentences of a text file in UTF-8: its lines, without empty ones.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not UTF-8, or holds no sentence.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no file {str(path)!r}; give a text file with one sentence a line")
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = [line for line in file if line.strip()]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{str(path)!r} is not UTF-8 text: {error}") from None
-    if not found:
-        raise ValueError(f"{str(path)!r} holds no sentence; give a text file with one sentence a line")
-    return found
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train on one file, report on others."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lmcore.ngram", description=main.__doc__, epilog="Files: one sentence a line."
-    )
-    parser.add_argument("train")
+    """Train on one file, report on others (one sentence a line)."""
+    parser = argparse.ArgumentParser(prog="python -m lmcore.ngram", description=main.__doc__)
+    parser.add_argument("train", help="a text file with one sentence a line")
     parser.add_argument("test", nargs="+")
     parser.add_argument("--order", type=int, default=5, help="the n of n-gram (default 5)")
     parser.add_argument("--smoothing", default="modified-kneser-ney", help=", ".join(SMOOTHING) + " (default: the first)")
@@ -344,21 +304,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             note = " (fixed: the counts give none)" if n in model.fallbacks else ""
             print(f"  discounts of length {n}: {', '.join(f'{d:.4f}' for d in discount)}{note}")
         for path in options.test:
-            print(f"{path}: {_report(model.score(read(path), skip_unknown=True), model)}")
+            print(f"{path}: {model.score(read(path), skip_unknown=True)}")
         for i in range(options.sample):
             print(" ".join(model.sample(np.random.default_rng((options.seed, i)))))
     except (ValueError, FileNotFoundError) as error:
         parser.error(str(error))
-
-
-def _report(score: Score, model: NGram) -> str:
-    treatment = f"read as {UNK}" if score.unknown and not score.skipped else "left out"
-    return (
-        f"{score.sentences:,} sentences, {score.words:,} words, {score.unknown:,} unknown ({treatment})\n"
-        f"  {score.tokens:,} predictions with {END}, {score.impossible:,} of probability 0\n"
-        f"  cross-entropy {score.cross_entropy:.4f} nats = {evaluate.bits(score.cross_entropy):.4f} bits per prediction\n"
-        f"  perplexity {score.perplexity:.2f}"
-    )
 
 
 if __name__ == "__main__":

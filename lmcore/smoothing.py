@@ -82,7 +82,7 @@ def add_k(counts: Counts, k: float) -> Estimate:
 def one_discount(counts: Int[np.ndarray, "N"]) -> Discount | None:
     """D = n₁ / (n₁ + 2n₂), where n_j is how many n-grams have count j; None if n₁ or n₂ is 0.
 
-    Ney, Essen and Kneser (1994); Chen and Goodman (1999), equation 14.
+    Ney, Essen and Kneser (1994); Chen and Goodman (1999).
     """
     n = np.bincount(np.minimum(counts, 3), minlength=4)
     return (float(n[1] / (n[1] + 2 * n[2])),) if n[1] and n[2] else None
@@ -91,7 +91,7 @@ def one_discount(counts: Int[np.ndarray, "N"]) -> Discount | None:
 def three_discounts(counts: Int[np.ndarray, "N"]) -> Discount | None:
     """D_j = j − (j+1) · Y · n_{j+1} / n_j for j = 1, 2, 3, with Y = n₁ / (n₁ + 2n₂); D₃ serves all counts from 3 on.
 
-    Chen and Goodman (1999), equation 26. None if n₁, n₂ or n₃ is 0, or if a D_j is not positive.
+    Modified Kneser–Ney smoothing of Chen and Goodman (1999). None if n₁, n₂ or n₃ is 0, or if a D_j is not positive.
     """
     n = np.bincount(np.minimum(counts, 5), minlength=6)
     if not n[1:4].all():
@@ -166,3 +166,17 @@ def modified_kneser_ney(counts: Counts) -> Estimate:
     Where there are none, 0.5, 1 and 1.5 are used, as with KenLM's option ``--discount_fallback``.
     """
     return _interpolated_kneser_ney(counts, three_discounts)
+
+
+METHODS: dict[str, Callable[[Counts], Estimate]] = {
+    "modified-kneser-ney": modified_kneser_ney,
+    "kneser-ney": kneser_ney,
+    "backoff": backoff,
+    "none": maximum_likelihood,
+}
+SMOOTHING = (*METHODS, "add-k")
+
+
+def smooth(counts: Counts, method: str, k: float) -> Estimate:
+    """The estimate of one of :data:`SMOOTHING`; ``k`` is for add-k alone."""
+    return add_k(counts, k) if method == "add-k" else METHODS[method](counts)
