@@ -8,13 +8,13 @@ import inspect
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 import exercises
-from lmcore.check.limit import time_limit
+from lmcore.check.limit import TimeLimitError, time_limit
 from lmcore.check.question import Mistake, Question
 from lmcore.check.run import PROBES, Answer, Case, run_case
 from lmcore.check.values import EQUALITIES
@@ -124,8 +124,13 @@ class Exercise:
         cases = self.draw(seed)
 
         def outputs(answer: Callable) -> tuple[Answer, ...]:
-            with time_limit(self.seconds):  # one for all cases: these answers are ours
-                return tuple(run_case(answer, case, probe=self.probe, seconds=math.inf, device=device) for case in cases)
+            try:
+                with time_limit(self.seconds):  # one for all cases: these answers are ours
+                    given = [run_case(answer, case, probe=self.probe, seconds=math.inf, device=device) for case in cases]
+            except TimeLimitError:
+                raise ValueError(f"exercise {self.name}: {answer.__name__} takes longer than {self.seconds:g} s") from None
+            # An error's words and line are the bank's own; only its type is compared.
+            return tuple(replace(a, message="", line="") if a.status == "raised" else a for a in given)
 
         return Question(
             name=self.name,

@@ -47,8 +47,8 @@ def _stub_problems(book: Notebook, exercise: Exercise) -> list[str]:
     cells = [cell for cell in book.code if cell.exercise == exercise.name]
     if len(cells) != 1:
         return [f"expected one cell with the metadata exercise: {exercise.name}, found {len(cells)}"]
-    stub = cells[0].functions().get(exercise.name)
-    if stub is None:
+    stub = cells[0].definitions().get(exercise.name)
+    if not isinstance(stub, ast.FunctionDef):
         return [f"its cell does not define {exercise.name}"]
     found = []
     reference = ast.parse(inspect.getsource(exercise.reference)).body[0]

@@ -1,7 +1,7 @@
 """The proof of a bank: see :func:`prove` for what is proven about each exercise, and :func:`exercises.validate.main`
 for the command."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from exercises.grader import secrecy
@@ -28,33 +28,60 @@ class Proof:
     mutants: int = 0
     killed: int = 0
     equivalent: int = 0
-    failures: list[str] = field(default_factory=list)
+    problems: dict[str, list[int]] = field(default_factory=dict)  # what is wrong, and on which seeds
+
+    def blame(self, problem: str, seed: int | None = None) -> None:
+        """Note a problem; the same one on several seeds is one problem."""
+        self.problems.setdefault(problem, []).extend([] if seed is None else [seed])
+
+    @property
+    def failures(self) -> list[str]:
+        """Every problem in words, with its seeds."""
+        named = [(problem, ", ".join(map(str, seeds))) for problem, seeds in self.problems.items()]
+        return [f"{problem} (seeds {seeds})" if seeds else problem for problem, seeds in named]
 
 
 def prove(exercise: Exercise, seeds: int = 20, device: str = "cpu") -> Proof:
-    """Over ``seeds`` seeds: every right answer passes every case; every wrong one fails with exactly its own hint, by
-    the public cases and by all; every mutant of the reference dies on every seed or is listed; feedback never shows
-    anything of a hidden case."""
+    """Over ``seeds`` seeds: every right answer passes every case; every wrong one fails with exactly its own hint, by the
+    public cases and by all; every mutant of the reference dies on every seed or is listed as computing the same; feedback
+    never shows anything of a hidden case."""
     proof = Proof(exercise.name, right=1 + len(exercise.right), wrong=len(exercise.wrong))
     questions = [exercise.question(seed, device) for seed in range(seeds)]
-    proof.failures += _case_problems(questions)
+    for problem in _case_problems(questions):
+        proof.blame(problem)
     unreached: set[str] = set()
     for seed, question in enumerate(questions):
-        proof.failures += [f"seed {seed}: {problem}" for problem in _right(exercise, question, device)]
-        for view, seen in (("public cases", question.only(lambda case: case.public)), ("all cases", question)):
-            for key, mistake in seen.mistakes.items():
-                result = diagnose(seen, mistake.answers)
-                if result.kind != key or result.hint != mistake.hint:
-                    unreached.add(key)
-                    proof.failures.append(f"seed {seed}, {view}: {key} gets {result.kind}: {result.hint}")
-                if view == "public cases" and all(answer.status != "ok" for answer in mistake.answers):
-                    proof.failures.append(
-                        f"seed {seed}: {key} returns nothing on any public case; a hint needs more than an error"
-                    )
+        for answer in (exercise.reference, *exercise.right):
+            result = examine(question, answer, device)
+            if not result.passed:
+                proof.blame(f"the right answer {answer.__name__} fails: {result.headline} {result.hint}", seed)
+        public = question.only(lambda case: case.public)
+        for view, seen in (("public", public), ("all", question)):
+            for key in _without_own_hint(seen):
+                unreached.add(key)
+                known = seen.mistaken_for(seen.mistakes[key].answers)
+                told = (
+                    " and ".join(known)
+                    if known
+                    else "right"
+                    if diagnose(seen, seen.mistakes[key].answers).passed
+                    else "nothing"
+                )
+                proof.blame(f"by {view} cases, the wrong answer {key} is taken for {told}", seed)
+        for key, mistake in public.mistakes.items():
+            if all(answer.status != "ok" for answer in mistake.answers):
+                proof.blame(f"{key} returns nothing on any public case; a hint needs more than an error", seed)
+        for leak in secrecy.leaks(question):
+            proof.blame(leak, seed)
     proof.reached = proof.wrong - len(unreached)
-    proof.failures += [f"seed {seed}: {leak}" for seed, question in enumerate(questions) for leak in secrecy.leaks(question)]
     _mutate(exercise, questions, proof)
     return proof
+
+
+def _without_own_hint(question: Question) -> list[str]:
+    """The mistakes that do not fail with exactly their own hint."""
+    results = {key: diagnose(question, mistake.answers) for key, mistake in question.mistakes.items()}
+    return [key for key, r in results.items() if r.passed or r.kind != key or r.hint != question.mistakes[key].hint]
 
 
 def _case_problems(questions: list[Question]) -> list[str]:
@@ -70,37 +97,28 @@ def _case_problems(questions: list[Question]) -> list[str]:
     return found
 
 
-def _right(exercise: Exercise, question: Question, device: str) -> Iterable[str]:
-    for answer in (exercise.reference, *exercise.right):
-        result = examine(question, answer, device)
-        if not result.passed:
-            yield f"the right answer {answer.__name__} fails: {result}"
-
-
 def _mutate(exercise: Exercise, questions: list[Question], proof: Proof) -> None:
-    names = []
+    names = set()
     for mutant in mutants(standalone(exercise.reference), exercise.name):
-        names.append(mutant.name)
+        names.add(mutant.name)
         listed = mutant.name in exercise.equivalent
         survived = _survives(questions, mutant.function, seconds=exercise.seconds if listed else 0.5)
         if survived is None:
             proof.killed += 1
-            proof.failures += [f"listed as equivalent, but a case notices it: {mutant.name!r}"] if listed else []
+            if listed:
+                proof.blame(f"listed as equivalent, but a case notices it: {mutant.name!r}")
         elif listed:
             proof.equivalent += 1
         else:
-            proof.failures.append(f"a mutant survives seed {survived}: {mutant.name!r}")
+            proof.blame(f"a mutant survives: {mutant.name!r}", survived)
     proof.mutants = len(names)
-    proof.failures += [
-        f"listed as equivalent, but there is no such mutant: {name!r}" for name in set(exercise.equivalent) - set(names)
-    ]
-    proof.failures += [
-        f"no reason is given why {name!r} is equivalent" for name, why in exercise.equivalent.items() if not why.strip()
-    ]
+    for name, reason in exercise.equivalent.items():
+        if name not in names:
+            proof.blame(f"listed as equivalent, but there is no such mutant: {name!r}")
+        if not reason.strip():
+            proof.blame(f"no reason is given why {name!r} is equivalent")
     if len(exercise.equivalent) > LARGEST_EQUIVALENT_SHARE * proof.mutants:
-        proof.failures.append(
-            f"{len(exercise.equivalent)} of {proof.mutants} mutants are listed as equivalent; at most a tenth may be"
-        )
+        proof.blame(f"{len(exercise.equivalent)} of {proof.mutants} mutants are listed as equivalent; at most a tenth may be")
 
 
 def _survives(questions: list[Question], function: Callable, seconds: float) -> int | None:

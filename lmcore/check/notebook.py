@@ -18,11 +18,16 @@ class Cell:
     tags: tuple[str, ...] = ()
     exercise: str = ""
 
-    def functions(self) -> dict[str, ast.FunctionDef]:
-        """The functions a code cell defines at its top level; a ``SyntaxError`` if it is not Python."""
+    def definitions(self) -> dict[str, ast.stmt]:
+        """What a code cell defines at its top level, by ``def`` or by assignment; a ``SyntaxError`` if it is not Python."""
         lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in self.source.splitlines()]
-        tree = ast.parse("\n".join(lines))
-        return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+        found: dict[str, ast.stmt] = {}
+        for node in ast.parse("\n".join(lines)).body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found[node.name] = node
+            elif isinstance(node, ast.Assign):
+                found |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+        return found
 
 
 @dataclass(frozen=True)
@@ -93,9 +98,11 @@ def _cell(node: Any) -> Cell:
     return Cell(str(node["cell_type"]), text, tuple(metadata.get("tags", ())), str(metadata.get("exercise", "")))
 
 
-def is_stub(function: ast.FunctionDef) -> bool:
-    """Whether the body is still only a docstring and ``raise NotImplementedError``."""
-    body = function.body
+def is_stub(definition: ast.stmt) -> bool:
+    """Whether a definition is a function whose body is still only a docstring and ``raise NotImplementedError``."""
+    if not isinstance(definition, ast.FunctionDef):
+        return False
+    body = definition.body
     if (
         body
         and isinstance(body[0], ast.Expr)

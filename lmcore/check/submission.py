@@ -11,6 +11,7 @@ import tempfile
 import textwrap
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,9 +104,12 @@ def _find(chapter: str, given: Path | None) -> Path:
     """The notebook that is running, or the only one of this chapter in the working folder."""
     if given is not None:
         return given
-    session = os.environ.get("JPY_SESSION_NAME", "")  # set by Jupyter's server for the kernel of a notebook
-    if session and (running := Path.cwd() / Path(session).name).suffix in (".ipynb", ".md") and running.is_file():
-        return running
+    shell = _shell()
+    # Set by Jupyter's server for the kernel of a notebook, and by VS Code.
+    names = [os.environ.get("JPY_SESSION_NAME", ""), str(shell.user_ns.get("__vsc_ipynb_file__", "")) if shell else ""]
+    for running in [Path.cwd() / Path(name).name for name in names if name]:
+        if running.suffix in (".ipynb", ".md") and running.is_file():
+            return running
     found = []
     for path in sorted([*Path.cwd().glob("*.ipynb"), *Path.cwd().glob("*.md")]):
         try:
@@ -115,8 +119,8 @@ def _find(chapter: str, given: Path | None) -> Path:
     if not found:
         raise FileNotFoundError(f"there is no notebook of {chapter!r} in {Path.cwd()}; run this cell in the exercises' folder")
     if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise ValueError(f'several notebooks here belong to {chapter!r}: {names}; say which one: notebook="{found[0].name}"')
+        listed = ", ".join(path.name for path in found)
+        raise ValueError(f'several notebooks here belong to {chapter!r}: {listed}; say which one: notebook="{found[0].name}"')
     return found[0]
 
 
@@ -124,37 +128,32 @@ def _check_saved(book: Notebook) -> None:
     """Compare what the kernel ran with what lies on disk, because only the latter is packed."""
     shell = _shell()
     namespace: Mapping[str, Any] = shell.user_ns if shell is not None else {}
-    on_disk: dict[str, set[str]] = {}
+    on_disk = set()
     for cell in book.code:
+        with suppress(SyntaxError):
+            on_disk |= {ast.unparse(node) for node in cell.definitions().values()}
+    for name in [cell.exercise for cell in book.code if inspect.isfunction(namespace.get(cell.exercise))]:
         try:
-            for name, node in cell.functions().items():
-                on_disk.setdefault(name, set()).add(ast.unparse(node))
-        except SyntaxError:
+            ran = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(namespace[name]))).body[0])
+        except (OSError, TypeError, SyntaxError):  # not written in a cell
             continue
-    for cell in book.code:
-        function = namespace.get(cell.exercise)
-        if not cell.exercise or not inspect.isfunction(function):
-            continue
-        try:
-            ran = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0])
-        except (OSError, TypeError, SyntaxError):
-            continue
-        if ran not in on_disk.get(function.__name__, set()):
+        if ran not in on_disk:
             raise ValueError(
-                f"{book.path.name} on disk does not hold the {cell.exercise} you ran: save the notebook (Ctrl+S, on a Mac ⌘S), "
+                f"{book.path.name} on disk does not hold the {name} you ran: save the notebook (Ctrl+S, on a Mac ⌘S), "
                 "then run this cell again"
             )
 
 
 def _state(book: Notebook) -> tuple[dict[str, str], list[str]]:
     """For each exercise: written, not written yet, or missing; and what would keep a cell from being graded."""
-    last: dict[str, ast.FunctionDef] = {}
+    last: dict[str, ast.stmt] = {}
     problems = []
     for number, cell in enumerate(book.code, start=1):
         try:
-            last |= cell.functions()
+            last |= cell.definitions()
         except SyntaxError as error:
-            problems.append(f"code cell {number} is not valid Python (line {error.lineno}: {error.msg}) and will not be graded")
+            where = f"code cell {number}" + (f" ({cell.exercise})" if cell.exercise else "")
+            problems.append(f"{where} is not valid Python (line {error.lineno}: {error.msg}) and cannot be graded")
     answers = {}
     for name in [cell.exercise for cell in book.code if cell.exercise]:
         answers[name] = "missing" if name not in last else "not written yet" if is_stub(last[name]) else "written"

@@ -1,0 +1,81 @@
+"""What a class is handed: ``python -m exercises.grader.pack FOLDER [CHAPTER ...]``.
+
+For each chapter a folder with ``exercises.md`` and ``exercises.ipynb`` (the same notebook twice) and ``cases.json``: public
+inputs, expected outputs, and what each known mistake outputs with its hint. No answer's source is in it, nor anything to run.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import exercises
+from exercises.grader import notebook
+from lmcore.check import notebook as notebooks
+from lmcore.check import sources
+
+
+def pack(chapter: str, folder: Path) -> Path:
+    """Write the pack of one chapter to ``folder / chapter``; files of an earlier pack are replaced, others left alone.
+
+    Raises:
+        ValueError: there is no such chapter, its notebook does not agree with its bank, or an answer's code would be in it.
+        FileExistsError: ``folder`` or the pack's place in it is a file.
+    """
+    bank = exercises.bank(chapter)
+    if problems := notebook.problems(chapter):
+        raise ValueError(f"{chapter} cannot be packed: {problems[0]}")
+    target = folder / chapter
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=folder) as temporary:
+        draft = Path(temporary)
+        text = notebook.path(chapter)
+        shutil.copyfile(text, draft / text.name)
+        ipynb = json.dumps(notebooks.read(text).to_ipynb(), indent=1, ensure_ascii=False)
+        (draft / "exercises.ipynb").write_text(ipynb + "\n", encoding="utf-8")
+        questions = [exercise.question().only(lambda case: case.public) for exercise in bank]
+        sources.write(questions, draft / sources.FILE)
+        for exercise in bank:
+            texts = [path.read_text(encoding="utf-8") for path in draft.iterdir()]
+            if found := notebook.leaks(exercise, [*texts, *_strings(texts)]):
+                raise ValueError(f"{chapter} cannot be packed: {found[0]}")
+        for path in sorted(draft.iterdir()):
+            os.replace(path, target / path.name)
+    return target
+
+
+def _strings(texts: Sequence[str]) -> list[str]:
+    """Every string inside the JSON files among ``texts``, as it reads when it is decoded."""
+
+    def strings(node: object) -> list[str]:
+        if isinstance(node, str):
+            return [node]
+        items = [*node.keys(), *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else []
+        return [text for item in items for text in strings(item)]
+
+    return ["\n".join(strings(json.loads(text))) for text in texts if text.startswith("{")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m exercises.grader.pack", description="Write packs for students, without answers."
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where to write; made if it is not there")
+    parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help="default: all")
+    chosen = parser.parse_args(arguments)
+    try:
+        for chapter in chosen.chapters or exercises.chapters():
+            print(f"{pack(chapter, chosen.folder)}: {', '.join(exercise.name for exercise in exercises.bank(chapter))}")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
