@@ -133,6 +133,10 @@ export function frame(model, el, kind, title, invitation) {
   return { box, body, say: (sentence) => { if (sentence !== last) status.textContent = last = sentence; } };
 }
 
+/** Numbers that matter: { id: [name, text, value] }, each in a box; a test reads the exact value. */
+export const facts = (entries) => Object.entries(entries).map(([id, [name, text, value = text]]) =>
+  h("p", {}, h("span", {}, name), " ", h("strong", { "data-fact": id, "data-value": value }, text)));
+
 /** Legend: one swatch and one word per role; the swatch has the role's colour and its pattern. */
 export const legend = (roles) => h("p", { class: "lmw-legend", "aria-hidden": "true" },
   Object.entries(roles).map(([role, text]) => h("span", {}, h("i", { class: `lmw-swatch lmw-fill-${role}` }), text)));

@@ -33,12 +33,12 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     const [x, y] = spans.map(([low, high]) => (low + high) / 2);
     return { scale: best, x, y };
   }
-  function fit(indices) {
+  function aim(indices) {
     const wanted = fitting(indices);
     scale = Math.min(wanted.scale, 40 * fitting(everything).scale);
     shift = [width / 2 - scale * wanted.x, HEIGHT / 2 + scale * wanted.y];
-    draw();
   }
+  function fit(indices) { aim(indices); draw(); }
   const reset = () => fit(everything);
   const pixel = ([x, y]) => [x * scale + shift[0], -y * scale + shift[1]];
   function zoom(factor, x = width / 2, y = HEIGHT / 2) {
@@ -48,6 +48,16 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     draw();
   }
   function pan(dx, dy) { shift = [shift[0] + dx, shift[1] + dy]; draw(); }
+
+  const ruler = document.createElement("canvas").getContext("2d"), widths = [new Map(), new Map()]; // plain and bold
+  function widthOf(word, bold) {
+    const known = widths[Number(bold)];
+    if (!known.has(word)) {
+      ruler.font = `${bold ? 700 : 400} ${FONT}px ${getComputedStyle(plane).fontFamily || "sans-serif"}`;
+      known.set(word, ruler.measureText(word).width);
+    }
+    return known.get(word);
+  }
 
   /** Boxes for a label w wide around a mark, the nearest first: [left, top, right, bottom]. */
   function boxesAround(x, y, w, rings) {
@@ -64,11 +74,12 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     const rank = (i) => (shown.focus.includes(i) ? 0 : groupOf[i] >= 0 ? 1 : 2);
     const visible = [...words.keys()].map((i) => ({ i, rank: rank(i), x: pixel(at(i))[0], y: pixel(at(i))[1] }))
       .filter(({ x, y }) => x >= 0 && x <= width && y >= 0 && y <= HEIGHT).sort((p, q) => p.rank - q.rank || p.i - q.i);
-    const taken = visible.filter((p) => p.rank < 2).map(({ i, x, y }) => [x - 5, y - 5, x + 5, y + 5, i]), out = [];
+    const size = (rank) => (rank ? 5 : 9);
+    const taken = visible.filter((p) => p.rank < 2).map(({ i, rank, x, y }) => [x - size(rank), y - size(rank), x + size(rank), y + size(rank), i]), out = [];
     const free = (box, i) => box[0] >= 0 && box[2] <= width && box[1] >= 0 && box[3] <= HEIGHT
       && !taken.some(([left, top, right, bottom, owner]) => owner !== i && box[0] < right && box[2] > left && box[1] < bottom && box[3] > top);
     for (const { i, rank, x, y } of visible) {
-      const boxes = boxesAround(x, y, words[i].length * FONT * (rank ? 0.56 : 0.63) + 4, rank ? [0] : [0, 14, 30, 48, 70]);
+      const boxes = boxesAround(x, y, widthOf(words[i], rank === 0) + 4, rank ? [0] : [0, 14, 30, 48, 70]);
       const box = boxes.find((candidate) => free(candidate, i)) ?? (rank ? null : boxes[x > width / 2 ? 1 : 0]);
       if (!box) continue;
       taken.push([...box, i]);
@@ -154,7 +165,7 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     reset();
   });
   watcher.observe(plane);
-  reset();
+  aim(everything); // drawn when the figure says what to show, and is on the page
 
   return {
     node,

@@ -1,5 +1,5 @@
 // Merge stepper: trains byte-pair encoding on the reader's text and shows one merge at a time.
-import { bar, button, clamp, controls, follow, frame, h, radios, slider, uid, write } from "./draw.mjs";
+import { bar, button, clamp, controls, facts, follow, frame, h, radios, slider, uid, write } from "./draw.mjs";
 import { readable, train } from "./bpe.mjs";
 
 const LEVELS = ["characters", "bytes"];
@@ -34,14 +34,14 @@ function render({ model, el }) {
   function stop() { clearInterval(timer); timer = 0; play.textContent = "Play"; }
 
   const corpus = h("div", { class: "lmw-corpus", role: "group", tabindex: 0, "aria-label": "The text, cut into tokens" });
-  const facts = h("dl", { class: "lmw-facts lmw-row" });
+  const numbers = h("div", { class: "lmw-facts lmw-row" });
   const pairRows = h("tbody");
   const pairTable = h("table", { class: "lmw-table" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Pair"), h("td", {}), h("th", { scope: "col" }, "Count"))), pairRows);
   const pairNote = h("p", { class: "lmw-note" });
   const vocabulary = h("div", { class: "lmw-vocabulary", role: "group", tabindex: 0, "aria-label": "Vocabulary" });
   const vocabularyTitle = h("p", { class: "lmw-caption" });
   body.append(h("div", { class: "lmw-field" }, h("label", { for: textId }, "Your text"), text),
-    controls(pickLevel.node, restore), controls(back, next, play, reset, place.node), facts,
+    controls(pickLevel.node, restore), controls(back, next, play, reset, place.node), numbers,
     h("p", { class: "lmw-caption" }, "The text, cut into tokens"), corpus,
     h("div", { class: "lmw-columns lmw-halves" },
       h("div", {}, h("p", { class: "lmw-caption" }, "Neighbours that occur most often"), pairTable, pairNote),
@@ -90,9 +90,12 @@ function render({ model, el }) {
     drawCorpus(state);
     drawPairs(state);
     drawVocabulary(state);
-    const entry = (name, value, id) => h("div", {}, h("dt", {}, name), h("dd", { "data-fact": id }, value));
-    facts.replaceChildren(entry("Merges", `${step} of ${last()}`, "step"), entry("Tokens in the text", state.tokens, "tokens"),
-      entry("Vocabulary", trained.alphabet.length + state.made.length, "vocabulary"), entry("Tokens per character", ratio.toFixed(3), "ratio"));
+    numbers.replaceChildren(...facts({
+      step: ["Merges", `${step} of ${last()}`],
+      tokens: ["Tokens in the text", state.tokens],
+      vocabulary: ["Vocabulary", trained.alphabet.length + state.made.length],
+      ratio: ["Tokens per character", ratio.toFixed(3), ratio],
+    }));
     const { merged } = state, upcoming = step < last() ? state.pairs[0] : null;
     say((merged ? `Merge ${step} joined “${shown(merged.a)}” and “${shown(merged.b)}”, which stood together ${merged.count} times. ` : `No merge yet: every token is one ${model.get("level") === "bytes" ? "byte" : "character"}. `)
       + `The text has ${state.tokens} tokens. `

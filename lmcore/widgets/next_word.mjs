@@ -1,5 +1,5 @@
 // Next-word explorer: looks up what Python computed for (story, position, model) and draws it.
-import { arrowKeys, bar, bits, button, clamp, controls, f32, follow, frame, h, legend, percent, radios, select, slider, u16, write } from "./draw.mjs";
+import { arrowKeys, bar, bits, button, clamp, controls, f32, facts, follow, frame, h, legend, percent, radios, select, slider, u16, write } from "./draw.mjs";
 
 const NO_WORD = 0xffff;
 const surprise = (p) => -Math.log2(p) + 0; // + 0 turns -0 into 0
@@ -58,9 +58,9 @@ function render({ model, el }) {
   const tableBody = h("tbody");
   const table = h("table", { class: "lmw-table" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Next word"), h("td", {}), h("th", { scope: "col" }, "Model"), h("th", { scope: "col" }, "Truth"))), tableBody);
-  const facts = h("dl", { class: "lmw-facts" });
+  const numbers = h("div", { class: "lmw-facts" });
   body.append(controls(pickStory.node, pickModel.node), text, scope, controls(back, next, place.node, worst),
-    legend({ model: "model", truth: "truth" }), h("div", { class: "lmw-columns" }, h("div", {}, table), facts),
+    legend({ model: "model", truth: "truth" }), h("div", { class: "lmw-columns" }, h("div", {}, table), numbers),
     h("p", { class: "lmw-caption" }, "Surprise at every word of the story, in bits"), h("div", { class: "lmw-plot" }, stripScale, strip), stripNote);
   arrowKeys(text, (step) => { goTo(positionNow() + step); focusWhenDrawn = true; });
 
@@ -101,11 +101,11 @@ function render({ model, el }) {
   }
 
   function drawFacts(r) {
-    const entry = (name, value, text, note) => h("div", {}, h("dt", {}, name), h("dd", { "data-fact": note, "data-value": value }, text));
-    facts.replaceChildren(
-      entry("Surprise of the model", r.model, `${bits(r.model)} bits`, "model"),
-      entry("Surprise of the truth", r.truth, `${bits(r.truth)} bits`, "truth"),
-      entry("Gap to the truth, KL(truth‖model)", r.kl, `${bits(r.kl)} bits`, "kl"));
+    numbers.replaceChildren(...facts({
+      model: ["Surprise of the model", `${bits(r.model)} bits`, r.model],
+      truth: ["Surprise of the truth", `${bits(r.truth)} bits`, r.truth],
+      kl: ["Gap to the truth, KL(truth‖model)", `${bits(r.kl)} bits`, r.kl],
+    }));
   }
 
   return follow(model, ["story", "position", "model"], () => {
@@ -133,7 +133,7 @@ function render({ model, el }) {
     const before = data.stories[s].slice(Math.max(0, i - 4), i).join(" ");
     const where = i === 0 ? "At the start of the story" : `After “${i > 4 ? "… " : ""}${before}”`;
     say(`${where} came ${r.came === data.end ? "the end" : `“${r.came}”`}. ${names[m]} gave it ${percent(r.p)} (${bits(r.model)} bits of surprise), `
-      + `the truth ${percent(r.q)} (${bits(r.truth)} bits). Gap to the truth: ${bits(r.kl)} bits.`);
+      + `the truth ${percent(r.q)} (${bits(r.truth)} bits). Gap to the truth: ${bits(r.kl)} bits${r.kl === Infinity ? ", because the model rules out a word that can come" : ""}.`);
   });
 }
 

@@ -80,7 +80,8 @@ class NextWord(Figure, module="next_word.mjs"):
         if "position" not in chosen:  # a place worth looking at: where the model is furthest from the truth
             gaps = np.frombuffer(grid["divergence"], "<f4").reshape(len(names), -1)[names.index(chosen["model"])]
             start = sum(len(story) + 1 for story in told[: chosen["story"]])
-            chosen["position"] = int(gaps[start : start + len(told[chosen["story"]]) + 1].argmax())
+            here = gaps[start : start + len(told[chosen["story"]]) + 1]
+            chosen["position"] = int(np.where(np.isfinite(here), here, -1).argmax())
         in_range("position", chosen["position"], 0, len(told[chosen["story"]]))
         super().__init__(stories=told, models=names, sees=context, rows=top + 1, **grid, **chosen)
 

@@ -103,7 +103,7 @@ def test_works_over_http_too(tmp_path: Path) -> None:
         it.clean()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 900), ("dark", 360)])
+@pytest.mark.parametrize(("theme", "width"), [("light", 900), ("dark", 310)])
 def test_axe_finds_nothing_and_nothing_overflows(tmp_path: Path, theme: str, width: int) -> None:
     with opened(build(tmp_path, *all_three(), theme=theme), width=width) as it:
         for analogy in (False, True):
