@@ -18,15 +18,11 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from lmcore import ledger, record
+from lmcore.site.execution import executed_notebook
 
 CHAPTER = re.compile(r"chapters/\d\d_\w+")
 KINDS = {"cpu": ("Time on a CPU", "small"), "cuda": ("Time on a GPU", "full")}
 logger = logging.getLogger(__name__)
-
-
-def executed_notebook(app: Sphinx, docname: str) -> Path:
-    """Where myst-nb writes the executed notebook of a page."""
-    return Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
 
 
 def rows(receipt: dict[str, Any], records: Sequence[record.Record]) -> list[tuple[str, str, str]]:
@@ -87,7 +83,6 @@ def append_rows(app: Sphinx, doctree: nodes.document) -> None:
         return
     chapter = PurePosixPath(docname).name
     chapters = Path(app.srcdir) / PurePosixPath(docname).parent
-    app.env.note_dependency(str(record.path_of(chapter, chapters)))
     contracts[0] += _field_list(rows(receipt, record.read(chapter, chapters)))
 
 

@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import nbformat
+from jupyter_cache import get_cache
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
@@ -75,8 +77,7 @@ def _corpora() -> Iterable[str]:
     """The real corpora this machine has: a chapter prints other numbers where they are absent."""
     from lmcore import corpora
 
-    if hasattr(corpora, "names"):
-        yield from (f"{name} {corpora.available(name)}" for name in sorted(corpora.names()))
+    yield from (f"{name} {corpora.available(name)}" for name in corpora.READERS)
 
 
 def use_cache(app: Sphinx, config: Any) -> None:
@@ -108,6 +109,25 @@ def prepare_kernels(app: Sphinx) -> None:
     }
 
 
+def executed_notebook(app: Sphinx, docname: str) -> Path:
+    """Where myst-nb writes the executed notebook of a page."""
+    return Path(app.outdir).parent / "jupyter_execute" / f"{docname}.ipynb"
+
+
+def keep_outputs(app: Sphinx, doctree: Any) -> None:
+    """Write the executed notebook with its outputs also when they come from the cache; myst-nb then writes it without."""
+    path = executed_notebook(app, app.env.docname)
+    if _run(app.env) and path.is_file():
+        cache = get_cache(app.config.nb_execution_cache_path)
+        _, notebook = cache.merge_match_into_notebook(nbformat.read(path, nbformat.NO_CONVERT))
+        nbformat.write(notebook, path)
+
+
+def _run(env: BuildEnvironment) -> dict[str, Any]:
+    """What myst-nb notes about the execution of the page being read: seconds and time; empty for a page without code."""
+    return getattr(env, "nb_metadata", {}).get(env.docname, {}).get("exec_data") or {}
+
+
 class Progress:
     """One line per page: its number, its name, its seconds, and whether it was executed or came from the cache."""
 
@@ -131,7 +151,7 @@ class Progress:
     def page_done(self, app: Sphinx, doctree: Any) -> None:
         """Called when a page is read."""
         seconds = time.time() - self.began
-        run = getattr(app.env, "nb_metadata", {}).get(app.env.docname, {}).get("exec_data")
+        run = _run(app.env)
         if not run:
             text = f"{seconds:.1f} s"
         elif run["mtime"] < self.began:
@@ -163,6 +183,7 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", prepare_kernels)
     app.connect("env-before-read-docs", progress.start, priority=900)
     app.connect("source-read", progress.page, priority=100)
+    app.connect("doctree-read", keep_outputs, priority=100)
     app.connect("doctree-read", progress.page_done, priority=900)
     app.connect("build-finished", progress.finish, priority=100)
     app.connect("build-finished", forget_after_trouble, priority=950)

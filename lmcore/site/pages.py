@@ -9,7 +9,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from lmcore.site.contract import executed_notebook
+from lmcore.site.execution import executed_notebook
 from lmcore.site.offline import ASSETS
 
 COVER = ASSETS / "cover.svg"
