@@ -51,6 +51,11 @@ class Automaton:
     def edges(self, state: int) -> dict[str, tuple[float, int]]:
         """Next word → (probability, next state), END leading to −1."""
         edges = self._edges[state]
+        if edges is None and len(self._beliefs[state]) == 1:
+            row = self.program.row(self._beliefs[state][0][0]).edges
+            if len({edge.word for edge in row}) == len(row):  # one derivation for each next word: nothing to add up
+                edges = {e.word: (e.probability, -1 if e.word == END else self._intern({e.target: 1.0}, 1.0)) for e in row}
+                self._edges[state] = edges
         if edges is None:
             ahead: dict[str, dict[int, float]] = {}
             for inner, weight in self._beliefs[state]:
@@ -185,8 +190,9 @@ class Automaton:
     def posterior(self, tokens: Sequence[str], asked: Sequence[int], noise: MaskingNoise) -> dict[int, dict[str, float]]:
         """The posterior of :meth:`lmcore.world.World.posterior`, by the forward–backward algorithm.
 
-        With e_t(w) = p(tokens[t] | w) under the noise, forward messages α_{t+1}(s') = Σ_{s→s' by w} α_t(s) p(w | s) e_t(w),
-        backward messages β likewise from END, the posterior at t is ∝ chosen_t(w) Σ_{s→s' by w} α_t(s) p(w | s) β_{t+1}(s').
+        With e_t(w) = p(tokens[t] | w) under the noise, the forward messages are
+        α_{t+1}(s') = Σ_{s→s' by w} α_t(s) p(w | s) e_t(w), the backward messages β likewise from END, and the posterior at t is
+        ∝ p(tokens[t] | w, chosen) Σ_{s→s' by w} α_t(s) p(w | s) β_{t+1}(s').
         """
         a, size, length = self.arrays, len(self.vocabulary), len(tokens)
         inner = a.target >= 0

@@ -139,16 +139,13 @@ class Rule:
 
     variables: str
     template: str
-    weight: float = 1.0
+    weight: int | float = 1
     label: str = ""
 
     def declarations(self) -> dict[str, tuple[str, tuple[str, ...]]]:
         """Variable → (kind, the variables it depends on)."""
-        out = {}
-        for text in re.findall(r"\w+:\w+(?:\([^)]*\))?", self.variables):
-            variable, kind, args = re.fullmatch(r"(\w+):(\w+)(?:\(([^)]*)\))?", text).groups(default="")  # type: ignore[union-attr]
-            out[variable] = (kind, tuple(args.replace(",", " ").split()))
-        return out
+        found = re.finditer(r"(\w+):(\w+)(?:\(([^)]*)\))?", self.variables)
+        return {m[1]: (m[2], tuple((m[3] or "").replace(",", " ").split())) for m in found}
 
 
 def written(item: Item, value: str, tag: str) -> tuple[tuple[str, str], ...]:

@@ -29,6 +29,7 @@ by(
 by("person", {"she": "woman girl queen actress princess waitress", "he": "man boy king actor prince waiter"})
 plain("friend", "friend neighbour cousin teacher classmate colleague guest stranger child tourist")
 plain("feeling_good", "happy proud glad cheerful calm grateful excited relieved delighted")
+plain("made_feel", "happy proud glad cheerful excited")
 plain("feeling_bad", "sad tired cross nervous worried lonely bored disappointed hungry")
 plain("manner", "quickly slowly quietly carefully happily suddenly proudly patiently gently")
 
@@ -43,12 +44,12 @@ plain("weather", "sunny rainy cold windy snowy warm foggy stormy")
 by(
     "clothes",
     {
-        "sunny": "hat T-shirt dress",
+        "sunny": "hat T-shirt cap",
         "rainy": "raincoat umbrella hat",
         "cold": "scarf sweater coat",
         "windy": "jacket cap sweater",
         "snowy": "coat scarf cap",
-        "warm": "T-shirt dress skirt",
+        "warm": "T-shirt hat cap",
         "foggy": "sweater jacket coat",
         "stormy": "raincoat jacket cap",
     },
@@ -159,7 +160,7 @@ records(
     """
     teacher school blackboard teaches taught
     baker bakery oven bakes baked
-    doctor hospital stethoscope heals healed
+    doctor hospital stethoscope examines examined
     farmer farm tractor ploughs ploughed
     painter studio brush paints painted
     carpenter workshop hammer saws sawed
@@ -183,7 +184,7 @@ records(
     writer office pen writes wrote
     cleaner hotel broom cleans cleaned
     driver garage map drives drove
-    dancer theatre mirror dances danced
+    dancer theatre ribbon dances danced
     astronomer observatory telescope watches watched
     """,
 )

@@ -8,16 +8,17 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import NamedTuple
 
 from lmcore import END
 from lmcore.world.grammar import Choice, Item, Kind, Rule, Sequence_, parse, written
 
-Bindings = tuple[tuple[str, str], ...]
+Bindings = tuple[tuple[str, ...], tuple[str, ...]]  # names, values
+NONE: Bindings = ((), ())
 Marks = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """One word out of a state: its probability, its entity type, what was drawn on the way (if recorded), the next state."""
 
     word: str
@@ -75,10 +76,11 @@ class Program:
 
         start = self._node(Choice(()), tuple((p, compiled(form)) for p, form in forms), frozenset())
         self._keep: dict[tuple[int, tuple[str, ...]], tuple[int, ...]] = {}
+        self._fresh: dict[int, list[tuple[float, tuple[tuple[str, str], ...]]]] = {}
         self._ids: dict[tuple, int] = {}
         self._keys: list[tuple] = []
         self._rows: list[Row | None] = []
-        self.start = self._state((), start, ())
+        self.start = self._state((), start, NONE)
 
     def _node(self, item: Item | Choice, targets: tuple[tuple[float, int], ...], used: frozenset[str]) -> int:
         self.nodes.append((item, targets))
@@ -120,7 +122,7 @@ class Program:
 
     def _state(self, pending: tuple, node: int, bindings: Bindings) -> int:
         """The number of a state, after dropping what no later word depends on."""
-        names = tuple(name for name, _ in bindings)
+        names, values = bindings
         keep = self._keep.get((node, names))
         if keep is None:
             bound, needed = set(names), set()
@@ -135,7 +137,7 @@ class Program:
             for name in self.uses[node]:
                 need(name)
             keep = self._keep[node, names] = tuple(i for i, name in enumerate(names) if name in needed)
-        key = (pending, node, tuple(bindings[i] for i in keep))
+        key = (pending, node, (tuple([names[i] for i in keep]), tuple([values[i] for i in keep])))
         number = self._ids.setdefault(key, len(self._keys))
         if number == len(self._keys):
             self._keys.append(key)
@@ -144,14 +146,13 @@ class Program:
 
     def _bind(self, name: str, bindings: Bindings) -> Iterator[tuple[float, Bindings]]:
         """Draw ``name`` and what it depends on, unless it is bound."""
-        if any(name == bound for bound, _ in bindings):
+        if name in bindings[0]:
             yield 1.0, bindings
             return
         kind, args = self.declared[name]
         for p, before in self._bind_all(args, bindings):
-            have = dict(before)
-            for value, q in self.kinds[kind].given(tuple(have[a] for a in args)).items():
-                yield p * q, (*before, (name, value))
+            for value, q in self.kinds[kind].given(tuple(valued(a, before) for a in args)).items():
+                yield p * q, ((*before[0], name), (*before[1], value))
 
     def _bind_all(self, names: Sequence[str], bindings: Bindings) -> Iterator[tuple[float, Bindings]]:
         if not names:
@@ -166,18 +167,17 @@ class Program:
         if item.name in self.declared:
             kind = self.kinds[self.declared[item.name][0]]
             for p, after in self._bind(item.name, bindings):
-                yield p, after, dict(after)[item.name], kind.tag
+                yield p, after, valued(item.name, after), kind.tag
             return
         kind = self.kinds[item.name]
         for p, after in self._bind_all(item.args, bindings):
-            have = dict(after)
-            for value, q in kind.given(tuple(have[a] for a in item.args)).items():
+            for value, q in kind.given(tuple(valued(a, after) for a in item.args)).items():
                 yield p * q, after, value, kind.tag
 
     def _expand(self, node: int, bindings: Bindings, p: float, marks: Marks, out: dict) -> None:
         item, targets = self.nodes[node]
         if item is None:
-            self._add(out, ((END, "O"),), 0, (), p, marks)
+            self._add(out, ((END, "O"),), 0, NONE, p, marks)
         elif isinstance(item, Choice):
             for q, target in targets:
                 self._expand(target, bindings, p * q, marks, out)
@@ -186,9 +186,16 @@ class Program:
         elif "rule=" in item.name:
             name, _, value = item.name.partition("=")
             self._expand(targets[0][1], bindings, p, (*marks, (name, value)), out)
+        elif item.name in self.kinds and not item.args and not item.hidden:  # depends on nothing: written once and for all
+            if node not in self._fresh:
+                kind = self.kinds[item.name]
+                self._fresh[node] = [(q, written(item, value, kind.tag)) for value, q in kind.given(()).items()]
+            for q, words in self._fresh[node]:
+                self._add(out, words, targets[0][1], bindings, p * q, marks)
         else:
             for q, after, value, tag in self._outcomes(item, bindings):
-                new = ((unprefixed(n), v) for n, v in after[len(bindings) :])
+                known = len(bindings[0])
+                new = ((unprefixed(n), v) for n, v in zip(after[0][known:], after[1][known:], strict=True))
                 more = (*marks, *((n, v) for n, v in new if self.everything or n in self.record))
                 if item.hidden and item.name in self.record:
                     more = (*more, (item.name, value))
@@ -207,8 +214,11 @@ class Program:
         row = self._rows[state]
         if row is None:
             pending, node, bindings = self._keys[state]
+            item, targets = self.nodes[node]
             out: dict[tuple, float] = {}
-            if pending:
+            if isinstance(item, Item) and item.literal and not pending:
+                out[item.name, "O", (), self._state((), targets[0][1], bindings)] = 1.0
+            elif pending:
                 self._add(out, pending, node, bindings, 1.0, ())
             else:
                 self._expand(node, bindings, 1.0, (), out)
@@ -227,6 +237,10 @@ class Program:
                 for value in kind.values():
                     out.update(word for word, _ in written(item, value, kind.tag)) if value else None
         return out
+
+
+def valued(name: str, bindings: Bindings) -> str:
+    return bindings[1][bindings[0].index(name)]
 
 
 def unprefixed(name: str) -> str:

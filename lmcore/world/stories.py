@@ -15,8 +15,8 @@ FILLERS = """
 PERSON = "g:gender n:name(g)"
 WHEN = "[0.45: On {day} {!cause} {n} | 0.2: One {part} {!cause} {n} | 0.1: In {month} {!cause} {n} | 0.25: {!cause} {N} ]"
 WENT = WHEN.replace("{!cause} ", "")
-OPENING = "[0.2: It was {a weather} {part} . | 0.1: The {weather} {season} had come . ]"
-GOOD_END = """[0.25: {She(g)} was {feeling_good} . | 0.12: That made {her(g)} {feeling_good} . | 0.08: {She(g)} smiled . |
+OPENING = "[0.2: It was {a weather} {part} . | 0.1: {Season} had come . ]"
+GOOD_END = """[0.25: {She(g)} was {feeling_good} . | 0.12: That made {her(g)} {made_feel} . | 0.08: {She(g)} smiled . |
     0.1: {She(g)} told {hers(g)} {relative_any} about it . ]"""
 END = """[0.2: {She(g)} was [0.7: {feeling_good} | 0.3: {feeling_bad} ] . | 0.12: It was {a adjective_day} day . |
     0.1: {Hers(g)} {friend} helped {her(g)} . | 0.12: {She(g)} told {hers(g)} {relative_any} about it . ]
@@ -25,8 +25,8 @@ END = """[0.2: {She(g)} was [0.7: {feeling_good} | 0.3: {feeling_bad} ] . | 0.12
 HOBBY = """[0.5: Last {day} {she(g)} {!effect} {hobby_past(h)} for {number} hours . |
     0.3: Tomorrow {she(g)} will {!effect} {hobby_base(h)} with {a friend} . |
     0.2: {She(g)} can {!effect} {hobby_base(h)} very {well} . ]"""
-WORK = """[0.6: Every {part} {she(g)} goes to the {!effect} {workplace(j)} . {She(g)} | 0.4: There {she(g)} ]
-    [0.6: works with {a tool(j)} | 0.4: {duties(j)} all day ] .
+WORK = """[0.6: Every {part} {she(g)} goes to the {!effect} {workplace(j)} . {She(g)} works with {a tool(j)} . |
+    0.4: At work {she(g)} {!effect} {duties(j)} all day . ]
     [0.3: Yesterday {she(g)} {did_job(j)} until {hour} o'clock . ] [0.2: {Hers(g)} {relative_any} is {a job} too . ]"""
 TASTE = """[0.8: {She(g)} | 0.2: {N} ] [0.45: likes {foods} | 0.03: licks {icy} | 0.002: licks {foods} | 0.218: likes {art} |
     0.3: loves to drink {drink} ] ."""
@@ -39,8 +39,8 @@ def making(gap: str) -> list[Rule]:
     went = f"{OPENING} {WENT} went to the {{!cause}} {{p}} [0.15: with {{a friend}} | 0.1: by {{vehicle}} ] ."
     variables = f"{PERSON} p:place o:deed(p) q:deed(p)"
     return [
-        Rule(variables, f"{went} {gap} {deed} {again} {END}", 4, "making"),
-        Rule(variables, f"{{N}} was at the {{!cause}} {{p}} . {gap} {deed} {again} {END}", 1, "making"),
+        Rule(variables, f"{went} {gap} {deed} {again} {END}", 4.0, "making"),
+        Rule(variables, f"{{N}} was at the {{!cause}} {{p}} . {gap} {deed} {again} {END}", 1.0, "making"),
         Rule("g:gender p:place o:deed(p)", "There {she(g)} {did(o)} {a object(o)} .", 0.3, "fragment"),
     ]
 
@@ -68,7 +68,7 @@ def agreement(detour: str) -> list[Rule]:
     belong = f"{{Those(k)}} {{!cause}} {{x}} {detour} {{!effect}} {{belong(k)}} to {{n}} ."
     now = "{!effect} {were(k)} {state_people} . [0.4: Now the {w} {live(k)} in {city} . ]"
     return [
-        Rule("k:amount x:noun(k) g:gender", f"{lost} {put}", 2, "agreement"),
+        Rule("k:amount x:noun(k) g:gender", f"{lost} {put}", 2.0, "agreement"),
         Rule("k:amount w:worker(k)", f"{met} {now}", 1.5, "agreement"),
         Rule(f"k:amount x:noun(k) {PERSON}", belong, 0.7, "agreement"),
     ]
@@ -83,20 +83,23 @@ def people(gap: str) -> list[Rule]:
     thanks = (
         "[0.5: for the present | 0.5: with a smile ] . [0.3: {Hers(h)} {relative(h)} was [surprised | jealous | there ] . ]"
     )
-    met = f"{{N}} met {{!cause}} {{m}} at the {{place}} . {gap} {{!effect}} {{She(h)}} asked {{her(g)}} for [help | {{a thing}} | advice ] ."
+    met = f"{{N}} met {{!cause}} {{m}} at the {{place}} . {gap} {{!effect}} {{She(h)}} asked {{her(g)}} for"
+    favour = "[help | {a thing} | advice ] . [0.5: {She(g)} [helped | said no | laughed ] . ]"
     office = f"{{!cause}} {{N}} works for {{company}} in {{city}} . {gap} {{!effect}} {{Hers(g)}} colleagues like {{her(g)}} ."
     mirror = f"{{!cause}} {{N}} looked in the mirror . {gap} {{!effect}} {{She(g)}} saw {{herself(g)}} . {END}"
     family = f"{{Hers(g)}} name is {{!cause}} {{n}} . {gap} {{!effect}} {{She(g)}} is the {{r}} of {{a friend}} ."
     return [
-        Rule(PERSON, f"{lost} {found} {GOOD_END}", 2, "lost"),
+        Rule(PERSON, f"{lost} {found} {GOOD_END}", 2.0, "lost"),
         Rule(two, f"{gave} {thanks}", 1.5, "present"),
-        Rule(two.replace("h:gender", "h:other(g)"), f"{met} [0.5: {{She(g)}} [helped | said no | laughed ] . ]", 1, "meeting"),
+        Rule(
+            two.replace("h:gender", "h:other(g)"), f"{met} [0.5: {{She(g)}} [helped | said no | laughed ] . ]", 1.0, "meeting"
+        ),
         Rule(f"{PERSON} r:relative(g)", family, 0.7, "family"),
         Rule(f"{PERSON} h:hobby", f"{{N}} likes {{!cause}} {{h}} . {gap} {HOBBY}", 1.5, "hobby"),
         Rule(PERSON, mirror, 0.5, "mirror"),
         Rule(f"{PERSON} j:job", f"{{N}} is {{!cause}} {{a j}} . {gap} {WORK}", 2.5, "job"),
-        Rule(PERSON, f"{office} [0.3: In {{month}} {{she(g)}} moves to {{city}} . ]", 1, "company"),
-        Rule(PERSON, TASTE, 2, "taste"),
+        Rule(PERSON, f"{office} [0.3: In {{month}} {{she(g)}} moves to {{city}} . ]", 1.0, "company"),
+        Rule(PERSON, TASTE, 2.0, "taste"),
         Rule(
             "",
             "[0.75: I [0.5: like {foods} | 0.1: like {art} | 0.4: love to drink {drink} ] . | 0.25: {Foods} are {flavour} . ]",
@@ -117,11 +120,11 @@ def nature(gap: str) -> list[Rule]:
     meal = f"It was time for {{!cause}} {{m}} . {gap} {{N}} had {{!effect}} {{dish(m)}} [0.6: with | 0.4: and ] {{drink}} ."
     opposite = f"The {{b}} was not {{!cause}} {{opposite(q)}} . {gap} It was {{!effect}} {{q}} ."
     return [
-        Rule(f"a:animal {PERSON}", f"{animal} {young}", 2, "animal"),
-        Rule("a:animal", home, 1, "animal"),
+        Rule(f"a:animal {PERSON}", f"{animal} {young}", 2.0, "animal"),
+        Rule("a:animal", home, 1.0, "animal"),
         Rule(f"w:weather {PERSON}", f"{weather} {GOOD_END}", 1.5, "weather"),
         Rule(f"m:meal {PERSON}", f"{meal} [0.4: {{She(g)}} liked it . | 0.2: {{She(g)}} was still hungry . ]", 1.5, "meal"),
-        Rule("q:quality b:bearer(q)", f"{opposite} [0.4: It was {{comparative(q)}} than before . ]", 1, "opposite"),
+        Rule("q:quality b:bearer(q)", f"{opposite} [0.4: It was {{comparative(q)}} than before . ]", 1.0, "opposite"),
     ]
 
 
@@ -136,8 +139,8 @@ def senses(gap: str) -> list[Rule]:
     wet = "[0.5: The water was [cold | deep | clear | warm ] . | 0.4: {She(g)} watched the {afloat} . ]"
     clerk = "[0.5: The clerk counted the {money} . | 0.4: {She(g)} opened an account . ]"
     rules = [
-        (f"{river} {wet}", 1, "bank (river)"),
-        (f"{money} {clerk}", 1, "bank (money)"),
+        (f"{river} {wet}", 1.0, "bank (river)"),
+        (f"{money} {clerk}", 1.0, "bank (money)"),
         (f"{lunch} [0.5: {{She(g)}} paid with {{money}} . ]", 0.7, "server (restaurant)"),
         (f"{desk} [0.5: {{She(g)}} copied the [files | data | programs ] . ]", 0.7, "server (computer)"),
         (f"{cave} {GOOD_END}", 0.5, "bat (animal)"),

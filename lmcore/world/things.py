@@ -180,14 +180,32 @@ QUALITIES = records(
 by(
     "bearer",
     {
-        "big": "elephant bear palace", "hot": "desert oven soup", "old": "castle museum oak", "fast": "train horse car",
-        "high": "tower mountain wall", "rich": "queen banker merchant", "hard": "rock floor bench", "heavy": "piano tractor trunk",
-        "long": "river road snake", "strong": "lion wind coffee", "wet": "towel grass street", "full": "basket glass bus",
-        "loud": "drum storm trumpet", "early": "train guest bus", "clean": "plate kitchen shirt", "bright": "lamp moon sun",
-        "deep": "lake well sea", "thick": "book wall ice", "wide": "river street valley", "sweet": "honey cake melon",
-        "cheap": "pencil ticket hotel", "easy": "puzzle question exam", "safe": "bridge harbour ladder", "brave": "knight sailor soldier",
+        "big": "elephant bear palace",
+        "hot": "desert oven soup",
+        "old": "castle museum oak",
+        "fast": "train horse car",
+        "high": "tower mountain wall",
+        "rich": "queen banker merchant",
+        "hard": "rock floor bench",
+        "heavy": "piano tractor trunk",
+        "long": "river road snake",
+        "strong": "lion wind coffee",
+        "wet": "towel grass street",
+        "full": "basket glass bus",
+        "loud": "drum storm trumpet",
+        "early": "train guest bus",
+        "clean": "plate kitchen shirt",
+        "bright": "lamp moon sun",
+        "deep": "lake well sea",
+        "thick": "book wall ice",
+        "wide": "river street valley",
+        "sweet": "honey cake melon",
+        "cheap": "pencil ticket hotel",
+        "easy": "puzzle question exam",
+        "safe": "bridge harbour ladder",
+        "brave": "knight sailor soldier",
     },
-)  # fmt: skip
+)
 weighted("sense", river=0.5, money=0.5)
 plain("bank_river", "swam_to rowed_to stood_on sat_on fished_from rested_on")
 plain("bank_money", "worked_at phoned called went_into left wrote_to")

@@ -21,8 +21,8 @@ from lmcore.world.samples import Instruction, Story, sample, sample_instructions
 from lmcore.world.stories import stories
 
 TINY = [
-    Rule("g:gender", "{She(g)} likes [0.5: apples | 0.3: tea | 0.2: music ] . [0.3: {She(g)} is happy . ]", 3, "taste"),
-    Rule("g:gender", "{She(g)} licks [0.8: lollipops | 0.2: apples ] .", 1, "taste"),
+    Rule("g:gender", "{She(g)} likes [0.5: apples | 0.3: tea | 0.2: music ] . [0.3: {She(g)} is happy . ]", 3.0, "taste"),
+    Rule("g:gender", "{She(g)} licks [0.8: lollipops | 0.2: apples ] .", 1.0, "taste"),
 ]
 KINDS_OF_TEXT = ("stories", "comments", "messages", "instructions", "tiny", "pairs")
 
@@ -32,14 +32,15 @@ class World:
     """A language: which kinds of text it holds, and how far apart cause and effect are.
 
     Args:
-        distance: how many filler sentences stand between a cause and its effect (place → object, name → pronoun, country →
-            capital, …), or filler phrases between a noun and the verb that agrees with it.
-        kinds: which kinds of text, in equal shares: "stories", "comments" (reviews with a sentiment, remarks that may be toxic),
-            "messages" (that may be spam), "instructions" (with answers), "tiny"; or "pairs" alone, the English side of the pairs.
+        distance: how many filler sentences stand between a cause and its effect (place → object, name → pronoun,
+            country → capital, …), or filler phrases between a noun and the verb that agrees with it.
+        kinds: which kinds of text, in equal shares: "stories", "comments" (reviews with a sentiment, remarks that may be
+            toxic), "messages" (that may be spam), "instructions" (with answers), "tiny"; or "pairs" alone, the English side
+            of :meth:`pairs`.
         clauses: the least and the largest number of joined clauses in a sentence of :meth:`pairs`, all equally likely.
 
-    Texts are sequences of words and punctuation marks. Where a method takes a text it takes such a sequence, or a string that it
-    splits at white space. The vocabulary holds the words of all texts and no special token; END appears as a next token only.
+    Texts are sequences of words and punctuation marks. Where a method takes a text it takes such a sequence, or a string that
+    it splits at white space. The vocabulary holds the words of all texts and no special token; END is a next token only.
 
     Raises:
         ValueError: a negative distance, an unknown kind, an empty range of clauses.
@@ -110,10 +111,10 @@ class World:
     ) -> dict[int, dict[str, float]]:
         """For every position i of ``masked``: p(w_i | tokens, position i was chosen), the best any masked model can do.
 
-        It is conditioned on all that a masked model sees at once: every corrupted token to the left and to the right (a MASK says
-        that its position was chosen; any other word is the original, or was put there by the noise, and which of these is not
-        known), the length of the text, and the fact that position i was chosen. It is not conditioned on whether the other
-        positions of ``masked`` were chosen. Computed by forward–backward over the whole automaton.
+        It is conditioned on all that a masked model sees at once: every corrupted token to the left and to the right (a MASK
+        says that its position was chosen; any other word is the original, or was put there by the noise, and which of these
+        is not known), the length of the text, and the fact that position i was chosen. It is not conditioned on whether the
+        other positions of ``masked`` were chosen. Computed by forward–backward over the whole automaton.
 
         Args:
             tokens: the text after :meth:`MaskingNoise.corrupt`.
@@ -124,7 +125,7 @@ class World:
             position → {word: probability}, most probable first.
 
         Raises:
-            ValueError: an unknown word, a position outside the text, a MASK-free impossible text.
+            ValueError: an unknown word, a position outside the text, or no text that the noise could have turned into this.
         """
         tokens = words(tokens)
         self._automaton.known([t for t in tokens if t != MASK])
