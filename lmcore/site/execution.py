@@ -46,16 +46,25 @@ def cache_key(book: Path) -> str:
         book: the folder with ``chapters/``; its recorded runs (``chapters/ledger``) count.
     """
     digest = hashlib.sha256()
-    for path in sorted(p for p in PACKAGE.rglob("*") if p.is_file()):
-        name = path.relative_to(PACKAGE)
-        if not set(name.parts) & set(NOT_COMPUTED) and path.suffix != ".pyc":
-            _add(digest, name.as_posix(), path.read_bytes())
+    _add_files(digest, (p for p in PACKAGE.rglob("*") if not set(p.relative_to(PACKAGE).parts) & set(NOT_COMPUTED)))
+    _add_files(digest, (book / "chapters" / "ledger").glob("*.json"))
     _add(digest, KERNEL, STYLE.read_bytes())
-    for path in sorted((book / "chapters" / "ledger").glob("*.json")):
-        _add(digest, path.name, path.read_bytes())
     for line in _environment():
         _add(digest, line)
     return digest.hexdigest()[:16]
+
+
+def look_key() -> str:
+    """Sixteen hexadecimal digits that change with what makes pages of outputs: this extension and its assets."""
+    digest = hashlib.sha256()
+    for part in ("site", "assets"):
+        _add_files(digest, (PACKAGE / part).rglob("*"))
+    return digest.hexdigest()[:16]
+
+
+def _add_files(digest: Any, paths: Iterable[Path]) -> None:
+    for path in sorted(p for p in paths if p.is_file() and p.suffix != ".pyc"):
+        _add(digest, path.name, path.read_bytes())
 
 
 def _add(digest: Any, *parts: str | bytes) -> None:
@@ -87,6 +96,7 @@ def use_cache(app: Sphinx, config: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)
     config.nb_execution_cache_path = str(folder)
+    config.lmcore_look = look_key()  # another value, and Sphinx reads and writes every page again
     for old in sorted(root.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)[KEPT + 1 :]:
         shutil.rmtree(old)
 
@@ -179,6 +189,7 @@ def forget_after_trouble(app: Sphinx, exception: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     """Connect the above to Sphinx's events."""
     progress = Progress()
+    app.add_config_value("lmcore_look", "", "env")
     app.connect("config-inited", use_cache, priority=900)
     app.connect("builder-inited", prepare_kernels)
     app.connect("env-before-read-docs", progress.start, priority=900)
