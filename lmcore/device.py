@@ -91,11 +91,12 @@ def seed_all(number: int | None = None) -> int:
     """Seed Python, NumPy and torch with ``number`` (by default :func:`seed`) and return it.
 
     Raises:
-        ValueError: ``number`` is negative.
+        ValueError: ``number`` is negative or not an integer.
     """
     number = seed() if number is None else number
-    if number < 0:
-        raise ValueError(f"{number} is not a seed; use a non-negative integer")
+    if not isinstance(number, int | np.integer) or number < 0:
+        raise ValueError(f"{number!r} is not a seed; use a non-negative integer")
+    number = int(number)
     random.seed(number)
     np.random.seed(number % 2**32)  # noqa: NPY002 — libraries that draw from the global state must be seeded too
     torch.manual_seed(number)

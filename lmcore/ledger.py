@@ -49,12 +49,12 @@ class Page:
     def __init__(
         self, chapter: str, *, config: Mapping[str, float | int | str | bool] | None = None, chapters: Path | None = None
     ) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", chapter):
+        if not isinstance(chapter, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", chapter):
             raise ValueError(
                 f"{chapter!r} is not a chapter's name; use the file name without .md, such as '01_language_models'"
             )
         self.chapter = chapter
-        self.config = dict(config or {})
+        self.config = _checked_config({} if config is None else config)
         self.seed = device.seed_all()
         self.device = device.get()
         self.scale = device.scale()
@@ -74,10 +74,9 @@ class Page:
             ValueError: the name has other characters than letters, digits, ``_ + -`` and single dots; the value is not one
                 finite number; or the name already stands for another number.
         """
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot name a number; use letters, digits, _ + - and dots, such as 'kn5.bits'")
-        if hasattr(value, "item") and getattr(value, "size", 1) != 0:
-            value = value.item() if _single(value) else value
+        _check_name(name)
+        if hasattr(value, "item") and math.prod(getattr(value, "shape", ())) == 1:
+            value = value.item()
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
             raise ValueError(f"{name} = {value!r} is not one finite number; log numbers one by one")
         value = int(value) if isinstance(value, int) else float(value)
@@ -92,11 +91,23 @@ class Page:
         return value
 
     def skip(self, name: str, reason: str) -> None:
-        """Say that this run does not compute a number, and why (``"tiny Shakespeare is not downloaded"``)."""
+        """Say that this run does not compute a number, and why (``"tiny Shakespeare is not downloaded"``).
+
+        Raises:
+            ValueError: the name is none (:meth:`log`), or the reason is no text.
+        """
+        _check_name(name)
+        if not isinstance(reason, str) or not reason.strip():
+            raise ValueError(f"reason={reason!r} says nothing; say in words why {name} is not computed")
         self._skipped[name] = reason
 
     def spread(self, name: str) -> Spread | None:
-        """The recorded mean and standard deviation on this kind of device at this scale; ``None`` without a record."""
+        """The recorded mean and standard deviation on this kind of device at this scale; ``None`` without a record.
+
+        Raises:
+            ValueError: the name is none (:meth:`log`).
+        """
+        _check_name(name)
         for entry in self.records:
             if (entry.setting.device, entry.setting.scale) == (self.device.type, self.scale):
                 return entry.spread(name, self._chapters)
@@ -106,8 +117,10 @@ class Page:
         """This run beside the recorded runs: one row per entry ``label: name``.
 
         Raises:
-            ValueError: a name was neither logged, nor skipped (:meth:`skip`), nor ever recorded.
+            ValueError: there are no rows, or a name was neither logged, nor skipped (:meth:`skip`), nor ever recorded.
         """
+        if not isinstance(rows, Mapping) or not rows:
+            raise ValueError(f"rows={rows!r} is no table; give a dict from label to name, such as {{'Kneser–Ney': 'kn5.bits'}}")
         known = {*self._values, *self._skipped, *(name for entry in self.records for name in entry.names())}
         for name in rows.values():
             if name not in known:
@@ -158,8 +171,17 @@ def _clocks() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def _single(value: Any) -> bool:
-    return math.prod(getattr(value, "shape", ())) == 1
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a number; use letters, digits, _ + - and dots, such as 'kn5.bits'")
+
+
+def _checked_config(config: Any) -> dict[str, float | int | str | bool]:
+    if not isinstance(config, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, int | float | str) for name, value in config.items()
+    ):
+        raise ValueError(f"config={config!r} is not allowed; give a dict from names to numbers, texts and truth values")
+    return dict(config)
 
 
 def _current_cell() -> str | None:
