@@ -87,6 +87,7 @@ def _download(file: Pinned, path: Path) -> None:
         path=path.parent,
         downloader=pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT),
     )
+    path.chmod(0o644)  # a cache may be shared; pooch's files are their owner's alone
 
 
 @contextlib.contextmanager

@@ -16,7 +16,6 @@ import platform
 import re
 import statistics
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -235,12 +234,10 @@ def write(chapter: str, records: list[Record], chapters: Path | None = None) -> 
         for record in sorted(records, key=lambda r: (r.setting.device, r.setting.scale))
     ]
     text = json.dumps({"format": FORMAT, "chapter": chapter, "records": entries}, indent=1, ensure_ascii=False) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{chapter}.", suffix=".json")
+    unfinished = path.with_name(f".{chapter}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        unfinished.write_text(text, encoding="utf-8")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return path

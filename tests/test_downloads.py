@@ -41,6 +41,7 @@ def test_a_broken_download_is_one_clear_error_and_leaves_nothing(server, mode, n
     assert capfd.readouterr() == ("", "")
     server.mode = "well"
     corpora.load(name)
+    assert all((downloads.folder() / path).stat().st_mode & 0o777 == 0o644 for path in files_in(downloads.folder()))
 
 
 def _says_what_to_do(message: str, file: downloads.Pinned, happened: str) -> None:

@@ -44,6 +44,7 @@ def test_what_is_written_is_read(chapters):
     assert sorted(record.read("99_page", chapters), key=str) == sorted(records, key=str)
     assert path == chapters / "ledger" / "99_page.json"
     assert list(path.parent.iterdir()) == [path]
+    assert path.stat().st_mode == (chapters / "99_page.md").stat().st_mode
     assert record.read("98_other", chapters) == []
 
 
