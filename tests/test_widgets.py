@@ -15,7 +15,7 @@ from lmcore.ngram import NGram
 from lmcore.widgets import HOST, EmbeddingMap, Figure, MergeStepper, NextWord
 from lmcore.widgets.base import HERE, VIEW_MIME, join
 from lmcore.widgets.fallback import with_noscript
-from lmcore.widgets.next_word import NO_WORD
+from lmcore.widgets.next_word import NO_WORD, shown_words
 from lmcore.world import World
 
 STORIES = [["she", "likes", "tea", "."], ["he", "licks", "apples", ".", "."]]
@@ -157,6 +157,13 @@ def test_grid_equals_the_functions_at_every_point(trained: tuple) -> None:
             place += 1
     assert place == grid["came_truth"].size
     assert np.isinf(grid["divergence"][2]).any(), "the case of an excluded word must be among those tested"
+
+
+def test_word_that_came_is_shown_however_unlikely() -> None:
+    q, p = {"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.1, "b": 0.2, "c": 0.7}
+    assert shown_words(q, p, "b", top=1) == ["b", "c"]
+    assert shown_words(q, p, "new", top=2) == ["a", "c", "new"]
+    assert shown_words({"a": 1.0, "b": 0.0}, {"a": 1.0}, "a", top=3) == ["a"]  # nothing that neither expects
 
 
 def test_impossible_word_is_infinitely_surprising_and_not_an_error() -> None:

@@ -8,6 +8,8 @@ from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from lmcore.widgets.fallback import with_noscript
+
 HOST = Path(__file__).parents[1] / "widgets" / "host.js"
 STATE = "application/vnd.jupyter.widget-state+json"
 logger = logging.getLogger(__name__)
@@ -25,16 +27,31 @@ def refuse_others(app: Sphinx, doctree: Any) -> None:
 
     A plain ipywidget is drawn by no one on a page without a kernel, silently; only anywidgets bring their own code.
     """
-    for _, attributes in NbMetadataCollector.get_js_files(app.env, app.env.docname).values():
-        if attributes.get("type") == STATE:
-            for name in unsupported(json.loads(attributes["body"])["state"]):
-                logger.warning(
-                    "a cell made the widget %s, which stays blank on a page without a kernel; use an anywidget",
-                    name,
-                    location=app.env.docname,
-                    type="lmcore",
-                    subtype="widget",
-                )
+    for name in unsupported(states_of(app, app.env.docname)):
+        logger.warning(
+            "a cell made the widget %s, which stays blank on a page without a kernel; use an anywidget",
+            name,
+            location=app.env.docname,
+            type="lmcore",
+            subtype="widget",
+        )
+
+
+def add_sentences(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Give readers without JavaScript the sentence of every figure, in the figure's place."""
+    if doctree is not None and (states := states_of(app, pagename)):
+        context["body"] = with_noscript(context["body"], states)
+
+
+def states_of(app: Sphinx, page: str) -> dict[str, Any]:
+    """The state of every widget model on a page: model id → record."""
+    scripts = [attributes for _, attributes in NbMetadataCollector.get_js_files(app.env, page).values()]
+    return {
+        model: record
+        for script in scripts
+        if script.get("type") == STATE
+        for model, record in json.loads(script["body"])["state"].items()
+    }
 
 
 def unsupported(state: dict[str, Any]) -> list[str]:
@@ -52,3 +69,4 @@ def setup(app: Sphinx) -> None:
     """Connect the above to Sphinx's events."""
     app.connect("config-inited", use_host, priority=900)
     app.connect("doctree-read", refuse_others)
+    app.connect("html-page-context", add_sentences)

@@ -26,9 +26,10 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
   // ---- where things are: place × scale + shift = pixels ----
   const everything = [...words.keys()];
   let width = 600, scale = 1, shift = [0, 0], shown = { focus: [], links: [] };
-  /** Scale and shift that make these words fill the map. */
+  /** The scale that makes these words, and the end of an analogy's arrow, fill the map, and the middle of them. */
   function fitting(indices) {
-    const spans = [0, 1].map((d) => indices.map((i) => at(i)[d])).map((x) => [Math.min(...x), Math.max(...x)]);
+    const points = [...indices.map(at), ...(shown.target ? [shown.target] : [])];
+    const spans = [0, 1].map((d) => points.map((point) => point[d])).map((x) => [Math.min(...x), Math.max(...x)]);
     const best = Math.min(...[width, HEIGHT].map((size, d) => (size - 2 * MARGIN) / Math.max(spans[d][1] - spans[d][0], 1e-9)));
     const [x, y] = spans.map(([low, high]) => (low + high) / 2);
     return { scale: best, x, y };
@@ -179,6 +180,8 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
       const target = [0, 1].map((d) => at(a)[d] - at(b)[d] + at(c)[d]);
       shown = { focus: [a, b, c, found[0]], target, links: [{ from: at(b), to: at(c), kind: "side" }, { from: at(a), to: target, kind: "side" },
         { from: at(b), to: at(a), kind: "given" }, { from: at(c), to: target, kind: "asked" }] };
+      const [x, y] = pixel(target);
+      if (x < 0 || x > width || y < 0 || y > HEIGHT) aim(everything);
       note.textContent = `Full arrow: from ${words[b]} to ${words[a]}. Dashed arrow: the same step from ${words[c]}; the cross is where it ends. ${caution}`;
       draw();
     },

@@ -12,6 +12,9 @@ from tests.book.pages import build, opened
 
 pytestmark = pytest.mark.browser
 
+NUMBERS = "getAttribute('transform').match(/-?[\\d.]+/g).map(Number)"
+MARKS = f"() => [...document.querySelectorAll('.lmw-point')].map((p) => p.{NUMBERS})"  # where they stand, in pixels
+
 WALK = (
     """async ([words, triples]) => {
   const box = document.querySelector('.lmw-map'), [near, ask] = box.querySelectorAll('[type=radio]');
@@ -39,7 +42,7 @@ WALK = (
 
 def same_ranking(shown: list[list[Any]], exact: list[tuple[str, float]]) -> bool:
     return [row[0] for row in shown] == [word for word, _ in exact] and np.allclose(
-        [row[1] for row in shown], [cosine for _, cosine in exact], atol=1e-6
+        [row[1] for row in shown], [cosine for _, cosine in exact], rtol=0, atol=3e-7
     )
 
 
@@ -65,13 +68,11 @@ def test_neighbours_and_analogies_equal_lmcores(tmp_path: Path) -> None:
 def test_marks_stand_where_the_projection_puts_them_at_every_zoom(tmp_path: Path) -> None:
     widget, _ = embedding_map()
     places = np.frombuffer(widget.places, "<f4").reshape(-1, 2)
-    numbers = "getAttribute('transform').match(/-?[\\d.]+/g).map(Number)"
-    where = f"() => [...document.querySelectorAll('.lmw-point')].map((p) => p.{numbers})"
     with opened(build(tmp_path, widget)) as it:
         plane = it.page.locator(".lmw-plane")
 
         def scale() -> float:
-            pixels = np.array(it.page.evaluate(where))
+            pixels = np.array(it.page.evaluate(MARKS))
             x, y = (np.polyfit(places[:, d], pixels[:, d], 1) for d in (0, 1))
             assert np.allclose(np.polyval(x, places[:, 0]), pixels[:, 0], atol=0.12)
             assert np.allclose(np.polyval(y, places[:, 1]), pixels[:, 1], atol=0.12)
@@ -84,9 +85,9 @@ def test_marks_stand_where_the_projection_puts_them_at_every_zoom(tmp_path: Path
         plane.focus()
         it.page.keyboard.press("+")
         assert scale() == pytest.approx(1.4**2 * whole, rel=1e-3)
-        before = it.page.evaluate(where)[0]
+        before = it.page.evaluate(MARKS)[0]
         it.page.keyboard.press("ArrowRight")
-        assert it.page.evaluate(where)[0] == pytest.approx([before[0] - 40, before[1]], abs=0.11)
+        assert it.page.evaluate(MARKS)[0] == pytest.approx([before[0] - 40, before[1]], abs=0.11)
         it.page.keyboard.press("0")
         assert scale() == pytest.approx(whole, rel=1e-3)
         box = plane.bounding_box()
@@ -94,11 +95,11 @@ def test_marks_stand_where_the_projection_puts_them_at_every_zoom(tmp_path: Path
         it.page.mouse.move(box["x"] + 200, box["y"] + 200)
         it.page.mouse.wheel(0, -300)  # the map has the focus
         assert scale() > 2 * whole
-        x0, y0 = it.page.evaluate(where)[0]
+        x0, y0 = it.page.evaluate(MARKS)[0]
         it.page.mouse.down()
         it.page.mouse.move(box["x"] + 230, box["y"] + 180, steps=4)
         it.page.mouse.up()
-        assert it.page.evaluate(where)[0] == pytest.approx([x0 + 30, y0 - 20], abs=0.11)
+        assert it.page.evaluate(MARKS)[0] == pytest.approx([x0 + 30, y0 - 20], abs=0.11)
         it.page.get_by_role("button", name="Show all").click()
         it.page.get_by_label("Word", exact=True).focus()
         it.page.mouse.move(box["x"] + 200, box["y"] + 200)
@@ -106,6 +107,40 @@ def test_marks_stand_where_the_projection_puts_them_at_every_zoom(tmp_path: Path
         assert scale() == pytest.approx(whole, rel=1e-3)
         it.page.get_by_role("button", name="Zoom to these words").click()
         assert scale() > whole
+        it.clean()
+
+
+def test_two_fingers_zoom_and_the_end_of_an_arrow_is_always_in_view(tmp_path: Path) -> None:
+    widget, _ = embedding_map()
+    with opened(build(tmp_path, widget), has_touch=True) as it:
+        box = it.page.locator(".lmw-plane").bounding_box()
+        assert box
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        session = it.page.context.new_cdp_session(it.page)
+
+        def fingers(kind: str, *apart: float) -> None:
+            points = [{"x": x + sign * d, "y": y, "id": sign + 1} for d in apart for sign in (-1, 1)]
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        def across() -> float:
+            marks = np.array(it.page.evaluate(MARKS))
+            return float(np.linalg.norm(marks[0] - marks[-1]))
+
+        before = across()
+        fingers("touchStart", 40)
+        for d in (50, 60, 70, 80):
+            fingers("touchMove", d)
+        fingers("touchEnd")
+        assert across() == pytest.approx(2 * before, rel=0.02)
+        it.page.get_by_label("Analogy").check()
+        for a, b, c in [("word1", "word2", "word3"), ("Oslo", "France", "Rome"), ("word5", "Italy", "word20")]:
+            for label, word in zip(("Start with", "take away", "add"), (a, b, c), strict=True):
+                it.page.get_by_label(label, exact=True).fill(word)
+                it.page.keyboard.press("Enter")
+            cross = it.page.locator(".lmw-target").bounding_box()
+            assert cross
+            assert box["x"] - 8 <= cross["x"] <= box["x"] + box["width"]
+            assert box["y"] - 8 <= cross["y"] <= box["y"] + box["height"]
         it.clean()
 
 

@@ -70,6 +70,7 @@ TEXTS = {
     "scripts": "Здравствуй здравствуйте 日本語 日本 東京 नमस्ते नमस्ते שלום שלומי e\u0301te\u0301 été naïve naïveté ﬃ Ǆ ß ẞ",
     "white space": "a\u00a0b a\u2028b \x1ca\x1cb\x1d\x85ab\u3000ab \u200bab\u200b \ufeffab\tab\n\nab\x0bab",
     "astral order": "\uffe5\U00010000\uffe5\U00010000 \U00010000\uffe5\U00010000\uffe5 z\uffe5 z\U00010000 z\uffe5 z\U00010000",
+    "byte order": "íaía ®b®b ¬c¬c \x7fd\x7fd",  # GPT-2 numbers 0xAD and 0x7F after the visible bytes
     "code": "for i in range(10):\n    x[i] += 1  # it's I'll they've WE'LL\n    y_1 = x[i]**2; print(f\"{x!r}\")\n\n\n",
     "quotes": '"</script>" <b>&amp;</b> \\ ${a} `b` "</script>" <b>',
     "manual": python_manual()[:700],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lmcore import END, evaluate
+from lmcore.widgets import NextWord
 from tests.book.figures import CHANGE, next_word, status
 from tests.book.pages import build, opened
 
@@ -106,6 +107,17 @@ def test_next_word_by_keyboard_alone(tmp_path: Path) -> None:
         page.keyboard.press("Shift+Tab")
         page.keyboard.press("ArrowLeft")
         assert box.get_by_label(next(iter(models))).is_checked()
+        it.clean()
+
+
+def test_many_models_become_a_list(tmp_path: Path) -> None:
+    _, models, world = next_word()
+    many = {f"{name} {i}": model for i in range(2) for name, model in models.items()}
+    with opened(build(tmp_path, NextWord(["He likes tea ."], many, world, model="3-gram 1"))) as it:
+        pick = it.page.get_by_label("Model", exact=True)
+        assert pick.input_value() == "3-gram 1"
+        pick.select_option("1-gram 0")
+        assert "1-gram 0 gave it" in status(it.page, "nextword")
         it.clean()
 
 
