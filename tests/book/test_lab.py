@@ -1,0 +1,172 @@
+"""JupyterLab as ``make lab`` starts it: a double click opens a chapter, it runs, and its figure talks to Python."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from playwright.sync_api import Page, expect
+
+from tests.book.contents import CHAPTERS, ROOT
+from tests.book.pages import opened
+
+pytestmark = [pytest.mark.book, pytest.mark.browser, pytest.mark.timeout(900)]
+RUN = 240_000  # milliseconds for all cells of a chapter at smoke scale on a busy machine
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Lab:
+    """A running JupyterLab with empty settings of its own, on copies of the chapters."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.token = secrets.token_hex(16)
+        self.port = free_port()
+        for name in ("chapters", "exercises"):
+            shutil.copytree(ROOT / name, folder / "book" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        own = {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+        own |= {f"JUPYTERLAB_{kind}_DIR": str(folder / kind.lower()) for kind in ("SETTINGS", "WORKSPACES")}
+        own |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_PLATFORM_DIRS": "1"}
+        env = {**os.environ, **own, "JUPYTER_CONFIG_PATH": str(ROOT), "LMCORE_SCALE": "smoke", "LMCORE_DEVICE": "cpu"}
+        self.log = (folder / "log").open("w", encoding="utf-8")
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.port_retries=0"),
+                *(f"--ServerApp.port={self.port}", f"--IdentityProvider.token={self.token}"),
+                *(f"--ServerApp.root_dir={folder / 'book'}", "--ServerApp.ip=127.0.0.1"),
+            ],
+            env=env,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def address(self, path: str) -> str:
+        """The address at which JupyterLab shows a file or folder."""
+        return f"http://127.0.0.1:{self.port}/lab/tree/{path}?token={self.token}&reset"
+
+    def wait(self, seconds: float = 90) -> None:
+        """Wait until the server answers."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.process.poll() is None:
+            if "is running at" in (self.folder / "log").read_text(encoding="utf-8"):
+                return
+            time.sleep(0.3)
+        pytest.fail(f"JupyterLab did not start:\n{(self.folder / 'log').read_text(encoding='utf-8')}")
+
+    def ask_kernel(self, code: str) -> Any:
+        """Run code that prints JSON in the kernel started last."""
+        connection = max((self.folder / "runtime").glob("kernel-*.json"), key=lambda p: p.stat().st_mtime)
+        client = BlockingKernelClient(connection_file=str(connection))
+        client.load_connection_file()
+        client.start_channels()
+        try:
+            printed: list[str] = []
+
+            def keep(message: dict[str, Any]) -> None:
+                if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+                    printed.append(message["content"]["text"])
+
+            client.execute_interactive(code, store_history=False, output_hook=keep, timeout=60)
+            return json.loads("".join(printed))
+        finally:
+            client.stop_channels()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    started = Lab(tmp_path_factory.mktemp("lab"))
+    try:
+        started.wait()
+        yield started
+    finally:
+        started.process.terminate()
+        started.process.wait(30)
+        started.log.close()
+
+
+STATE = """
+import anywidget, json
+from ipywidgets.widgets.widget import _instances
+print(json.dumps([{k: v for k, v in w.get_state().items() if isinstance(v, (str, int, float, list)) and k[0] != "_"}
+                  for w in _instances.values() if isinstance(w, anywidget.AnyWidget)], default=str))
+"""
+
+
+def run_all(page: Page) -> None:
+    """Run every cell and wait for the last."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    last = page.locator(".jp-Notebook .jp-CodeCell").last
+    expect(last.locator(".jp-InputArea-prompt")).to_have_text(re.compile(r"\[\d+\]:"), timeout=RUN)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_chapter_opens_as_a_notebook_and_runs(lab: Lab, chapter: str) -> None:
+    folder, name = chapter.split("/")
+    with opened(lab.address(folder), width=1500, height=1000, ready=False) as view:
+        page = view.page
+        page.locator(".jp-DirListing-item", has_text=f"{name}.md").dblclick(timeout=90_000)
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+        expect(page.locator(".jp-Notebook aside.myst-admonition, .jp-Notebook .myst-admonition").first).to_be_visible(
+            timeout=30_000
+        )
+        expect(page.get_by_text(re.compile(r"^Kernel status: Idle|\| Idle$")).first).to_be_visible(timeout=60_000)
+        assert page.locator(".jp-Dialog").count() == 0
+        run_all(page)
+
+        assert page.locator("[data-mime-type='application/vnd.jupyter.error']").all_inner_texts() == []
+        assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts() == []
+
+        figure = page.locator(".lmw").first
+        figure.scroll_into_view_if_needed(timeout=30_000)
+        before = lab.ask_kernel(STATE)
+        assert before, "the chapter made a figure"
+        use(page, figure)
+        end = time.monotonic() + 30
+        while lab.ask_kernel(STATE) == before:
+            assert time.monotonic() < end, "a change in the figure did not reach Python"
+            time.sleep(0.3)
+        assert view.requests == [], "JupyterLab asked another host"
+
+
+def use(page: Page, figure: Any) -> None:
+    """Change something in a figure, whatever controls it has."""
+    for kind, act in (
+        ("input[type=range]", lambda control: control.press("ArrowRight")),
+        (
+            "select",
+            lambda control: control.select_option(index=control.evaluate("(s) => (s.selectedIndex + 1) % s.options.length")),
+        ),
+        ("input[type=radio]:not(:checked)", lambda control: control.check(force=True)),
+    ):
+        control = figure.locator(kind).first
+        if control.count():
+            act(control)
+            return
+    pytest.fail("the figure has no control that this test knows")
+
+
+def test_no_news_no_updates_no_extension_manager(lab: Lab) -> None:
+    with opened(lab.address("chapters"), width=1500, ready=False) as view:
+        page = view.page
+        page.locator(".jp-DirListing-item").first.wait_for(timeout=90_000)
+        page.wait_for_timeout(3000)
+        assert page.locator(".Toastify__toast, .jp-Dialog").count() == 0
+        assert page.locator("[data-id='extensionmanager.main-view']").count() == 0
+        assert view.requests == []
