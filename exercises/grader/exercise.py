@@ -122,27 +122,32 @@ class Exercise:
     def question(self, seed: int = 0, device: str = "cpu") -> Question:
         """The exercise as data: every case of ``seed``, what the reference outputs, and what each wrong answer outputs."""
         cases = self.draw(seed)
-
-        def outputs(answer: Callable) -> tuple[Answer, ...]:
-            try:
-                with time_limit(self.seconds):  # one for all cases: these answers are ours
-                    given = [run_case(answer, case, probe=self.probe, seconds=math.inf, device=device) for case in cases]
-            except TimeLimitError:
-                raise ValueError(f"exercise {self.name}: {answer.__name__} takes longer than {self.seconds:g} s") from None
-            # An error's words and line are the bank's own; only its type is compared.
-            return tuple(replace(a, message="", line="") if a.status == "raised" else a for a in given)
-
+        answered: dict[str, tuple[Answer, ...]] = {}
+        try:
+            with time_limit(10.0 * self.seconds):  # one for all: these answers are ours
+                for answer in (self.reference, *self.wrong):
+                    answered[answer.__name__] = tuple(self._answer(answer, case, device) for case in cases)
+        except TimeLimitError:
+            slow = [answer.__name__ for answer in (self.reference, *self.wrong) if answer.__name__ not in answered]
+            raise ValueError(
+                f"exercise {self.name}: {slow[0]} takes too long for its time limit of {self.seconds:g} s"
+            ) from None
         return Question(
             name=self.name,
             chapter=self.chapter,
             parameters=self.parameters,
             edition=exercises.EDITION,
             cases=cases,
-            expected=outputs(self.reference),
-            mistakes={wrong.__name__: Mistake(hint(wrong), outputs(wrong)) for wrong in self.wrong},
+            expected=answered[self.name],
+            mistakes={wrong.__name__: Mistake(hint(wrong), answered[wrong.__name__]) for wrong in self.wrong},
             equal=self.equal,
             probe=self.probe,
-            rtol=self.rtol,
-            atol=self.atol,
-            seconds=self.seconds,
+            rtol=float(self.rtol),
+            atol=float(self.atol),
+            seconds=float(self.seconds),
         )
+
+    def _answer(self, function: Callable, case: Case, device: str) -> Answer:
+        """What an answer of the bank does. An error's words and line are the bank's own; only its type is compared."""
+        given = run_case(function, case, probe=self.probe, seconds=math.inf, device=device)
+        return replace(given, message="", line="") if given.status == "raised" else given

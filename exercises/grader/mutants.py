@@ -128,8 +128,8 @@ def _sites(function: ast.FunctionDef) -> Iterator[ast.AST]:
         yield from (node for node in ast.walk(statement) if node not in inside_annotation)
 
 
-def mutants(source: str, name: str) -> Iterator[Mutant]:
-    """Every mutant of the functions in ``source`` (which runs on its own), each with its function called ``name``."""
+def changes(source: str) -> Iterator[tuple[str, ast.Module]]:
+    """Every small change of the functions in ``source``: its name and the changed program."""
     seen: dict[str, int] = {}
     functions = [i for i, statement in enumerate(ast.parse(source).body) if isinstance(statement, ast.FunctionDef)]
     for i in functions:
@@ -139,11 +139,16 @@ def mutants(source: str, name: str) -> Iterator[Mutant]:
             site, (note, new) = [(node, variant) for node in _sites(_function(tree, i)) for variant in _variants(node)][number]
             label = _label(site, note, new)
             seen[label] = seen.get(label, 0) + 1
-            full = label if seen[label] == 1 else f"{label} #{seen[label]}"
             _Replace(site, new).visit(tree)
-            namespace: dict = {"__name__": "mutant"}
-            exec(compile(ast.fix_missing_locations(tree), "<mutant>", "exec"), namespace)
-            yield Mutant(full, namespace[name])
+            yield label if seen[label] == 1 else f"{label} #{seen[label]}", ast.fix_missing_locations(tree)
+
+
+def mutants(source: str, name: str) -> Iterator[Mutant]:
+    """Every mutant of ``source`` (which runs on its own), each with its function called ``name``."""
+    for label, tree in changes(source):
+        namespace: dict = {"__name__": "mutant"}
+        exec(compile(tree, "<mutant>", "exec"), namespace)
+        yield Mutant(label, namespace[name])
 
 
 def _function(tree: ast.Module, index: int) -> ast.FunctionDef:

@@ -3,7 +3,8 @@
 import ast
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,13 +63,13 @@ def _stub_problems(book: Notebook, exercise: Exercise) -> list[str]:
     if not any(cell.kind == "markdown" and exercise.facts in cell.source for cell in book.cells):
         found.append(f"no text cell holds the line {exercise.facts}")
     if not found:
-        result = examine(exercise.question().only(lambda case: case.public), _defined(cells[0], exercise.name))
+        result = examine(exercises.public_questions(exercise.name)[exercise.name], _defined(cells[0], exercise.name))
         if result.kind != "unwritten" or "Not written yet" not in str(result):
             found.append(f"the stub does not fail kindly: {result}")
     return found
 
 
-def _defined(cell: Cell, name: str):  # type: ignore[no-untyped-def]
+def _defined(cell: Cell, name: str) -> Callable:
     """The function a trusted cell of ours defines."""
     namespace: dict = {"__name__": "student"}
     exec(compile(cell.source, "<stub>", "exec"), namespace)
@@ -77,33 +78,28 @@ def _defined(cell: Cell, name: str):  # type: ignore[no-untyped-def]
 
 def leaks(exercise: Exercise, texts: Iterable[str]) -> list[str]:
     """The answers of ``exercise`` whose code occurs in ``texts``: two lines of a body in a row, or a body of one line."""
-    haystack = [_squeeze(line) for text in texts for line in text.splitlines()]
-    joined = "\n".join(line for line in haystack if line)
+    lines = [squeezed for text in texts for line in text.splitlines() if (squeezed := _squeeze(line))]
+    joined = "\n" + "\n".join(lines) + "\n"
     found = []
     for answer in [exercise.reference, *exercise.right, *exercise.wrong]:
-        lines = _body_lines(standalone(answer))
-        pieces = ["\n".join(pair) for pair in pairwise(lines)] or lines
-        found += [
-            f"the notebook or pack holds code of {answer.__name__}: {piece!r}"
-            for piece in pieces
-            if f"\n{piece}\n" in f"\n{joined}\n"
-        ]
-        if (
-            any(piece in text for text in haystack for piece in (f"def{answer.__name__}(",))
-            and answer is not exercise.reference
-        ):
+        body = _body_lines(answer)
+        pieces = ["\n".join(pair) for pair in pairwise(body)] or list(body)
+        if shown := [piece for piece in pieces if f"\n{piece}\n" in joined]:
+            found.append(f"the notebook or pack holds code of {answer.__name__}: {shown[0]!r}")
+        if answer is not exercise.reference and f"def{answer.__name__}(" in joined:
             found.append(f"the notebook or pack names {answer.__name__}")
     return found
 
 
-def _body_lines(source: str) -> list[str]:
-    """The lines of all function bodies in ``source``, without docstrings, white space and lines of no content."""
+@cache
+def _body_lines(answer: Callable) -> tuple[str, ...]:
+    """The lines of the bodies of an answer and its helpers, without docstrings, white space and lines of no content."""
     lines = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(standalone(answer))):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body
             lines += [_squeeze(line) for statement in body for line in ast.unparse(statement).splitlines()]
-    return [line for line in lines if line not in ("", "else:", "break", "continue", "pass")]
+    return tuple(line for line in lines if line not in ("", "else:", "break", "continue", "pass"))
 
 
 def _squeeze(line: str) -> str:

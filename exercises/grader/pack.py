@@ -37,10 +37,10 @@ def pack(chapter: str, folder: Path) -> Path:
         shutil.copyfile(text, draft / text.name)
         ipynb = json.dumps(notebooks.read(text).to_ipynb(), indent=1, ensure_ascii=False)
         (draft / "exercises.ipynb").write_text(ipynb + "\n", encoding="utf-8")
-        questions = [exercise.question().only(lambda case: case.public) for exercise in bank]
+        questions = [exercises.public_questions(exercise.name)[exercise.name] for exercise in bank]
         sources.write(questions, draft / sources.FILE)
+        texts = [path.read_text(encoding="utf-8") for path in draft.iterdir()]
         for exercise in bank:
-            texts = [path.read_text(encoding="utf-8") for path in draft.iterdir()]
             if found := notebook.leaks(exercise, [*texts, *_strings(texts)]):
                 raise ValueError(f"{chapter} cannot be packed: {found[0]}")
         for path in sorted(draft.iterdir()):

@@ -1,9 +1,11 @@
 """The source of a bank's function together with everything it needs from its module."""
 
 import ast
+import copy
 import inspect
 import sys
 from collections.abc import Callable
+from functools import cache
 
 Statement = ast.stmt
 
@@ -25,14 +27,19 @@ def _used(statement: Statement) -> set[str]:
     return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
 
 
+@cache
+def _module(name: str) -> tuple[str, list[Statement]]:
+    text = inspect.getsource(sys.modules[name])
+    return text, ast.parse(text).body
+
+
+@cache
 def standalone(function: Callable) -> str:
     """The source of ``function``, after the imports, constants and helper functions of its module that it uses.
 
     Imports are reduced to the names in use. The order is the module's, the text its own, comments included.
     """
-    module = sys.modules[function.__module__]
-    text = inspect.getsource(module)
-    body = ast.parse(text).body
+    text, body = _module(function.__module__)
     owner = {name: statement for statement in body for name in _bound(statement)}
     needed, names, queue = [], set(), [function.__name__]
     while queue:
@@ -47,8 +54,9 @@ def standalone(function: Callable) -> str:
         if statement not in needed:
             continue
         if isinstance(statement, ast.Import | ast.ImportFrom):
-            statement.names = [alias for alias in statement.names if (alias.asname or alias.name).split(".")[0] in names]
-            imports.append(ast.unparse(statement))
+            kept = copy.copy(statement)
+            kept.names = [alias for alias in statement.names if (alias.asname or alias.name).split(".")[0] in names]
+            imports.append(ast.unparse(kept))
         else:
             parts.append((statement, _text(text, statement)))
     blocks = ["\n".join(imports)] if imports else []

@@ -59,15 +59,7 @@ def prove(exercise: Exercise, seeds: int = 20, device: str = "cpu") -> Proof:
         for view, seen in (("public", public), ("all", question)):
             for key in _without_own_hint(seen):
                 unreached.add(key)
-                known = seen.mistaken_for(seen.mistakes[key].answers)
-                told = (
-                    " and ".join(known)
-                    if known
-                    else "right"
-                    if diagnose(seen, seen.mistakes[key].answers).passed
-                    else "nothing"
-                )
-                proof.blame(f"by {view} cases, the wrong answer {key} is taken for {told}", seed)
+                proof.blame(f"by {view} cases, the wrong answer {key} is taken for {_taken_for(seen, key)}", seed)
         for key, mistake in public.mistakes.items():
             if all(answer.status != "ok" for answer in mistake.answers):
                 proof.blame(f"{key} returns nothing on any public case; a hint needs more than an error", seed)
@@ -82,6 +74,13 @@ def _without_own_hint(question: Question) -> list[str]:
     """The mistakes that do not fail with exactly their own hint."""
     results = {key: diagnose(question, mistake.answers) for key, mistake in question.mistakes.items()}
     return [key for key, r in results.items() if r.passed or r.kind != key or r.hint != question.mistakes[key].hint]
+
+
+def _taken_for(question: Question, key: str) -> str:
+    answers = question.mistakes[key].answers
+    if diagnose(question, answers).passed:
+        return "right"
+    return " and ".join(question.mistaken_for(answers)) or "an unknown mistake"
 
 
 def _case_problems(questions: list[Question]) -> list[str]:

@@ -30,9 +30,11 @@ def time_limit(seconds: float) -> Iterator[None]:
     if math.isinf(seconds):
         yield
         return
-    body, over, guard, fired = threading.get_ident(), threading.Event(), threading.Lock(), threading.Event()
+    body, guard = threading.get_ident(), threading.Lock()
+    begun, over, fired = threading.Event(), threading.Event(), threading.Event()
 
     def watch() -> None:
+        begun.wait()
         wait = seconds
         while not over.wait(wait):
             with guard:
@@ -43,6 +45,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     threading.Thread(target=watch, name="time limit", daemon=True).start()
     try:
+        begun.set()
         yield
     finally:
         _settle(body, over, guard, fired)

@@ -3,6 +3,7 @@ source of an answer."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from lmcore.check.run import Answer, Case, run_case
 from lmcore.check.values import EQUALITIES, Difference
@@ -89,8 +90,8 @@ class Question:
         return asdict(self)
 
     @classmethod
-    def from_record(cls, record: dict) -> "Question":
-        """The question that :meth:`record` gave."""
+    def from_record(cls, record: Any) -> "Question":
+        """The question that :meth:`record` gave; a ``ValueError``, ``KeyError`` or ``TypeError`` if it did not."""
 
         def answers(records: Iterable[dict]) -> tuple[Answer, ...]:
             return tuple(Answer.from_record(r) for r in records)

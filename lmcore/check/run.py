@@ -54,7 +54,7 @@ class Answer:
         return asdict(self)
 
     @classmethod
-    def from_record(cls, record: dict) -> "Answer":
+    def from_record(cls, record: Any) -> "Answer":
         """The answer that :meth:`record` gave; a ``ValueError`` says what is wrong with one that it did not."""
         kinds = {"status": str, "error": str, "message": str, "line": str, "changed": tuple}
         if not isinstance(record, dict) or set(record) != {*kinds, "value"}:

@@ -2,6 +2,7 @@
 
 import math
 import pprint
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ def _shown(value: Any) -> Any:
         return _Shown(f"array({_array_text(value)})")
     if isinstance(value, dict):
         return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset) and value:
+        text = textwrap.fill(", ".join(sorted(map(repr, value))), 82, break_long_words=False)
+        return _Shown(("{%s}" if isinstance(value, set) else "frozenset({%s})") % text)
     if isinstance(value, list | tuple):
         return type(value)(_shown(item) for item in value)
     return value

@@ -80,9 +80,11 @@ def _key(value: Any, depth: int) -> Any:
 
 def _plain_tensor(value: torch.Tensor) -> torch.Tensor:
     with torch._C.DisableTorchFunctionSubclass():
-        tensor = torch.Tensor.as_subclass(torch.Tensor.detach(value), torch.Tensor)
-        numbers = tensor.layout == torch.strided and tensor.dtype in TENSOR_DTYPES.values()
-        if not numbers or tensor.is_meta:
+        try:
+            tensor = torch.Tensor.as_subclass(torch.Tensor.detach(value), torch.Tensor)
+        except (RuntimeError, NotImplementedError):
+            raise UnsupportedError("a torch.Tensor with a sparse layout") from None
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.dtype not in TENSOR_DTYPES.values():
             raise UnsupportedError(f"a torch.Tensor of dtype {tensor.dtype}, layout {tensor.layout}, device {tensor.device}")
         return tensor.cpu().resolve_neg().clone(memory_format=torch.contiguous_format)
 

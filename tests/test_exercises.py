@@ -1,0 +1,436 @@
+"""The banks are proven, the proof itself is tested by breaking things, and a pack works for a student who has nothing else."""
+
+import ast
+import random
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import exercises
+from exercises import validate
+from exercises.ch02_tokens.bank import count_pairs as counting
+from exercises.grader import mutants, notebook, pack, secrecy
+from exercises.grader.exercise import Exercise, hidden, hint, normal, public
+from exercises.grader.source import standalone
+from exercises.grader.validate import prove
+from lmcore.check import check, sources
+from lmcore.check.diagnose import diagnose, examine
+from lmcore.check.run import Answer
+
+# Every exercise is proven; three seeds here, all twenty by `python -m exercises.validate`.
+SEEDS = 3
+
+# The shapes of lmcore's other rooms are not at stake here, and the banks call the same small functions very often.
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_bank_is_proven(name):
+    proof = prove(exercises.get(name), SEEDS)
+    assert proof.failures == []
+    assert proof.reached == proof.wrong >= 8
+    assert proof.killed + proof.equivalent == proof.mutants > 0
+
+
+@pytest.mark.parametrize("chapter", exercises.chapters())
+def test_notebook_agrees_with_its_bank(chapter):
+    assert notebook.problems(chapter) == []
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_solution_runs_as_it_stands(name):
+    exercise = exercises.get(name)
+    namespace: dict = {}
+    exec(compile(exercises.solution(name), "<solution>", "exec"), namespace)
+    assert examine(exercise.question(seed=3), namespace[name]).passed
+    assert "exercises.grader" not in exercises.solution(name)
+
+
+def test_validate_prints_a_table_and_says_when_it_fails(capsys, monkeypatch):
+    assert validate.main(["count_pairs", "--seeds", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "13 of 13" in printed
+    assert "(100.0 %)" in printed
+    broken = replace(exercises.get("count_pairs"), equivalent={"no such": "reason"})
+    monkeypatch.setitem(exercises._all(), "count_pairs", broken)
+    assert validate.main(["count_pairs", "--seeds", "1"]) == 1
+    assert "FAILED count_pairs: listed as equivalent, but there is no such mutant" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["no_such"], ["--seeds", "0"]])
+def test_validate_refuses_what_it_cannot_prove(arguments, capsys):
+    with pytest.raises(SystemExit):
+        validate.main(arguments)
+    assert "no exercise is called" in (error := capsys.readouterr().err) or "at least 1" in error
+
+
+# The proof notices a broken bank
+
+
+def only(*cases):
+    return lambda rng: [*cases, hidden("drawn", {("a",) * rng.randint(2, 5): rng.randint(1, 9) for _ in range(3)})]
+
+
+def loses_b(words):
+    """You lost b."""
+    return {pair: n for pair, n in counting.count_pairs(words).items() if "b" not in pair}
+
+
+def loses_b_too(words):
+    """You lost b again."""
+    return loses_b(words)
+
+
+def never_wrong(words):
+    """This is right."""
+    return counting.count_pairs(words)
+
+
+def always_raises(words):
+    """You raise."""
+    raise KeyError(words)
+
+
+def brittle(words):
+    return {} if ("q",) in words else counting.count_pairs(words)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"right": [*counting.EXERCISE.right, brittle], "cases": only(public("q", {("q",): 1, ("a", "b"): 2}))},
+            "brittle fails",
+        ),
+        ({"wrong": [*counting.EXERCISE.wrong, never_wrong]}, "never_wrong is taken for right"),
+        ({"wrong": [*counting.EXERCISE.wrong, always_raises]}, "always_raises returns nothing on any public case"),
+        ({"wrong": [*counting.EXERCISE.wrong, loses_b, loses_b_too]}, "loses_b is taken for loses_b and loses_b_too"),
+        ({"cases": only(public("one pair", {("a", "b"): 1}))}, "ignores_frequency is taken for"),
+        ({"cases": lambda rng: [public("no", {}), hidden("one symbol", {(f"{rng.random()}",): 1})]}, "a mutant survives"),
+        ({"cases": lambda rng: [hidden("a", {("a", "b"): 2})]}, "there is no public case"),
+        ({"cases": lambda rng: [public("a", {("a", "b"): 2})]}, "there is no hidden case"),
+        ({"cases": lambda rng: [public("a", {}), hidden("b", {("a", "b"): 2})]}, "no hidden case depends on the seed"),
+        ({"cases": lambda rng: [public(f"{rng.random()}", {}), hidden("b", {})]}, "the labels of the cases depend on the seed"),
+        ({"equivalent": {"+= → -=": "not so"}}, "there is no such mutant"),
+        ({"equivalent": {"{} → {}": " "}}, "no reason is given"),
+    ],
+)
+def test_proof_notices(changes, says):
+    broken = replace(counting.EXERCISE, **changes)
+    assert any(says in failure for failure in prove(broken, seeds=2).failures)
+
+
+def test_proof_notices_a_mutant_that_is_listed_but_dies():
+    name = next(mutants.mutants(standalone(counting.count_pairs), "count_pairs")).name
+    broken = replace(counting.EXERCISE, equivalent={name: "because"})
+    assert any("but a case notices it" in failure for failure in prove(broken, seeds=1).failures)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"difficulty": 4}, "difficulty is 1, 2 or 3"),
+        ({"minutes": 0}, "positive"),
+        ({"right": counting.EXERCISE.right[:2]}, "at least three right"),
+        ({"wrong": counting.EXERCISE.wrong[:7]}, "at least eight wrong"),
+        ({"right": [*counting.EXERCISE.right, lambda words: {}]}, "lambda"),
+        ({"right": [*counting.EXERCISE.right, counting.EXERCISE.right[0]]}, "two answers are called"),
+        ({"wrong": [*counting.EXERCISE.wrong, brittle]}, "has no docstring"),
+        ({"equal": "roughly"}, "equal is one of"),
+        ({"probe": "guess"}, "probe is one of"),
+    ],
+)
+def test_an_exercise_says_what_it_lacks(changes, says):
+    with pytest.raises(ValueError, match=f"exercise count_pairs: .*{says}"):
+        replace(counting.EXERCISE, **changes)
+
+
+def test_an_answer_that_never_ends_is_named():
+    def endless(words):
+        """You never end."""
+        while True:
+            pass
+
+    broken = replace(counting.EXERCISE, wrong=[*counting.EXERCISE.wrong, endless], seconds=0.02)
+    with pytest.raises(ValueError, match="endless takes too long"):
+        broken.question()
+
+
+def test_hint_keeps_paragraphs_and_joins_lines():
+    def wrong():
+        """One
+        line.
+
+        Another."""
+
+    assert hint(wrong) == "One line.\nAnother."
+
+
+def test_cases_depend_on_the_seed_alone():
+    exercise = exercises.get("merge_pair")
+    assert exercise.draw(4) == exercise.draw(4)
+    assert exercise.draw(4) != exercise.draw(5)
+    first, second = normal(random.Random(1), 2, 3), normal(random.Random(1), 2, 3)
+    assert torch.equal(first, second)
+    assert first.shape == (2, 3)
+
+
+def test_names_are_found_or_listed():
+    assert exercises.get("count_pairs").chapter == "ch02_tokens"
+    for lookup in (exercises.get, exercises.solution, exercises.public_questions):
+        with pytest.raises(ValueError, match=r"no exercise is called 'nope'.*count_pairs"):
+            lookup("nope")
+    with pytest.raises(ValueError, match=r"no chapter 'ch99'.*ch02_tokens"):
+        exercises.bank("ch99")
+
+
+def test_every_exercise_says_its_own_chapter():
+    for chapter in exercises.chapters():
+        assert {exercise.chapter for exercise in exercises.bank(chapter)} == {chapter}
+
+
+# Mutants
+
+EXAMPLE = '''
+import math
+
+SCALE = 2.0
+
+def half(x):
+    return x / SCALE
+
+def f(x, n=3):
+    """Not changed."""
+    total = 0
+    for i in range(n):
+        if i < 2 and not x > 9:
+            total += half(x)
+    return math.exp(total)[1:]
+'''
+
+
+def test_mutants_are_named_by_what_changed_and_are_all_different():
+    names = [mutant.name for mutant in mutants.mutants(EXAMPLE, "f")]
+    assert len(names) == len(set(names))
+    for expected in [
+        "i < 2 → i <= 2",
+        "i < 2 and (not x > 9) → i < 2 or not x > 9",
+        "not x > 9 → x > 9",
+        "total += half(x) → total -= half(x)",
+        "drop: total += half(x)",
+        "x / SCALE → x * SCALE",  # the helper too
+        "x / SCALE → x",
+        "0 → 1",
+        "0 → -1",
+        "math.exp(total) → math.log(total)",
+        "1: → :",
+        "never: if i < 2 and (not x > 9):",
+    ]:
+        assert expected in names
+    assert not any("Not changed" in name or "n=3" in name for name in names)
+
+
+def test_each_mutant_differs_from_its_source_in_one_place():
+    source = standalone(exercises.get("merge_pair").reference)
+    before = ast.unparse(ast.parse(source)).splitlines()
+    for _, tree in mutants.changes(source):
+        after = ast.unparse(tree).splitlines()
+        assert after != before
+        assert abs(len(after) - len(before)) <= 3  # an if or a loop may go, and no more
+
+
+# Feedback and hidden cases
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_feedback_never_shows_hidden_cases(name):
+    assert secrecy.leaks(exercises.get(name).question(seed=11)) == []
+
+
+@pytest.mark.parametrize("spilled", ["message", "value", "label"])
+def test_a_leak_would_be_noticed(spilled):
+    question = exercises.get("merge_pair").question(seed=1)
+
+    def careless(question, answers):
+        result = diagnose(question, answers)
+        i = next(i for i, case in enumerate(question.cases) if not case.public and case.args[0])
+        told = {"message": answers[i].message, "value": str(question.expected[i].value), "label": question.cases[i].label}
+        return replace(result, hint=result.hint + told[spilled])
+
+    assert secrecy.leaks(question, careless)
+
+
+# The notebook
+
+
+def edited(monkeypatch, tmp_path, old, new, chapter="ch02_tokens"):
+    text = notebook.path(chapter).read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "exercises.md").write_text(text.replace(old, new, 1), encoding="utf-8")
+    monkeypatch.setattr(notebook, "path", lambda chapter: tmp_path / "exercises.md")
+    return " ".join(notebook.problems(chapter))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("edition: '1'", "edition: '0'", "the header says chapter ch02_tokens, edition 0"),
+        ("lmcore:\n", "other:\n", "not one of the book's exercise notebooks"),
+        (":exercise: merge_pair", ":exercise: merge", "the cells tagged exercise are"),
+        ("def merge_pair(words, pair):", "def merge_pair(pair, words):", "the stub takes (pair, words)"),
+        ('raise NotImplementedError("Not written yet")', "return {}", "not just a docstring"),
+        ('"""How often each pair of adjacent symbols occurs.', '_ = """How often', "not just a docstring"),
+        ('check("count_pairs", count_pairs)', "count_pairs", "no cell calls check"),
+        ("*10 minutes ·", "*9 minutes ·", "no text cell holds the line"),
+        ('pack_submission("ch02_tokens"', 'pack_submission("ch01"', "the last code cell"),
+        (
+            "You need plain Python only.",
+            "    merged = {}\n    for word, frequency in words.items():\n",
+            "holds code of merge_pair",
+        ),
+        ("You need plain Python only.", "def disjoint_pairs(words): ...", "names disjoint_pairs"),
+    ],
+)
+def test_notebook_problems_are_found(monkeypatch, tmp_path, old, new, says):
+    assert says in edited(monkeypatch, tmp_path, old, new)
+
+
+# The pack
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("release")
+    assert pack.main([str(folder)]) == 0
+    return folder
+
+
+def test_pack_holds_three_files_and_no_answer(packs):
+    assert sorted(path.name for path in packs.iterdir()) == exercises.chapters()
+    for chapter in exercises.chapters():
+        assert sorted(path.name for path in (packs / chapter).iterdir()) == ["cases.json", "exercises.ipynb", "exercises.md"]
+        text = "\n".join(path.read_text(encoding="utf-8") for path in (packs / chapter).iterdir())
+        for exercise in exercises.bank(chapter):
+            for answer in [exercise.reference, *exercise.right, *exercise.wrong]:
+                body = [line.strip() for line in standalone(answer).splitlines() if line.startswith("    ")]
+                code = [line for line in body if len(line) > 25 and ("=" in line or line.startswith("return"))]
+                assert sum(line in text for line in code) <= len(code) / 2, answer.__name__
+        assert "exercises.ch" not in text
+        for name, question in sources.read(packs / chapter / "cases.json").items():
+            drawn = [case for case in exercises.get(name).draw(0) if case.public]
+            assert [case.label for case in question.cases] == [case.label for case in drawn]
+            assert all(case.public for case in question.cases)
+
+
+def test_pack_notebooks_are_the_same_and_valid(packs):
+    nbformat, jupytext = pytest.importorskip("nbformat"), pytest.importorskip("jupytext")
+    for chapter in exercises.chapters():
+        text = jupytext.read(packs / chapter / "exercises.md")
+        ipynb = nbformat.read(packs / chapter / "exercises.ipynb", 4)
+        nbformat.validate(ipynb)
+        assert [cell.source for cell in ipynb.cells] == [cell.source for cell in text.cells]
+        assert ipynb.metadata["lmcore"] == {"chapter": chapter, "edition": exercises.EDITION}
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_check_says_the_same_from_a_pack_as_in_the_checkout(name, packs, monkeypatch, capsys):
+    exercise = exercises.get(name)
+    answers = [exercise.reference, *exercise.right, *exercise.wrong, lambda *_: None, lambda *_: 1 / 0]
+    here = [check(name, answer) for answer in answers]
+    monkeypatch.chdir(packs / exercise.chapter)
+    monkeypatch.setitem(sys.modules, "exercises", None)  # a student has no bank
+    assert [check(name, answer) for answer in answers] == here
+    assert [result._repr_html_() for result in here] == [check(name, answer)._repr_html_() for answer in answers]
+    assert all(result.passed for result in here[: 1 + len(exercise.right)])
+    assert [result.kind for result in here[1 + len(exercise.right) : -2]] == [wrong.__name__ for wrong in exercise.wrong]
+
+
+def test_packing_again_replaces_its_files_only(packs, tmp_path, capsys):
+    assert pack.main([str(tmp_path), "ch02_tokens"]) == 0
+    target = tmp_path / "ch02_tokens"
+    (target / "cases.json").write_text("old")
+    (target / "notes.txt").write_text("mine")
+    assert pack.main([str(tmp_path), "ch02_tokens"]) == 0
+    assert (target / "cases.json").read_text() == (packs / "ch02_tokens" / "cases.json").read_text()
+    assert (target / "notes.txt").read_text() == "mine"
+    assert pack.main([str(tmp_path), "ch99"]) == 1
+    assert "no chapter 'ch99'" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["ch02_tokens"]
+
+
+def test_a_pack_with_an_answer_in_it_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "write", lambda questions, path: path.write_text(exercises.solution("wordpiece")))
+    with pytest.raises(ValueError, match=r"ch02_tokens cannot be packed: .*code of wordpiece"):
+        pack.pack("ch02_tokens", tmp_path)
+    assert list((tmp_path / "ch02_tokens").iterdir()) == []
+
+
+# A student with a kernel
+
+
+def run_notebook(folder: Path, answers: dict[str, str], after: str = "") -> dict[str, str]:
+    """Execute a pack's notebook in a kernel with ``answers`` in place of stubs; what each check shows, as text and as HTML."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    path = folder / "exercises.ipynb"
+    book = nbformat.read(path, 4)
+    for cell in book.cells:
+        if cell.metadata.get("exercise") in answers:
+            cell.source = answers[cell.metadata["exercise"]]
+    nbformat.write(book, path)
+    if after:
+        book.cells.append(nbformat.v4.new_code_cell(after))
+    client = NotebookClient(book, timeout=120, resources={"metadata": {"path": str(folder)}})
+    client.execute()
+    shown = {}
+    for cell in book.cells:
+        for output in cell.get("outputs", []):
+            if "data" in output:
+                shown[cell.source.splitlines()[-1]] = output["data"].get("text/html", "") + output["data"]["text/plain"]
+            else:
+                shown[cell.source.splitlines()[-1]] = output.get("text", "") + output.get("evalue", "")
+    return shown
+
+
+def test_student_in_a_kernel_sees_hints_and_hands_in(tmp_path, monkeypatch):
+    pytest.importorskip("nbclient")
+    monkeypatch.setenv("PYTHONPATH", "")
+    pack.pack("ch02_tokens", tmp_path)
+    folder = tmp_path / "ch02_tokens"
+    (folder / "exercises.md").unlink()
+    wrong = standalone(exercises.get("merge_pair").wrong[1]).replace("def first_only", "def merge_pair")
+    answers = {
+        "count_pairs": exercises.solution("count_pairs"),
+        "merge_pair": wrong,
+        "bpe_encode": "def bpe_encode(word, merges):\n    while True:\n        pass",
+    }
+    hand_in = 'pack_submission("ch02_tokens", student="Ada")'
+    shown = run_notebook(folder, answers, after=f"from lmcore.check import pack_submission\n{hand_in}")
+    assert "Passed: count_pairs" in shown['check("count_pairs", count_pairs)']
+    assert "Only the first place in each word was merged" in shown['check("merge_pair", merge_pair)']
+    assert "did not finish within 5 s" in shown['check("bpe_encode", bpe_encode)']
+    assert "Not written yet" in shown['check("wordpiece", wordpiece)']
+    assert "3 of 4 exercises written, edition 1" in shown[hand_in]
+    assert (folder / "ch02_tokens-ada.zip").is_file()
+
+
+def test_answers_travel_as_plain_data():
+    """What a grader in another process needs: inputs out, answers back, and the same diagnosis."""
+    from lmcore.check import wire
+
+    for name in exercises.names():
+        question = exercises.get(name).question(seed=2)
+        for mistake in list(question.mistakes.values())[:3]:
+            sent = wire.decode(wire.encode([answer.record() for answer in mistake.answers]))
+            back = [Answer.from_record(record) for record in sent]
+            assert diagnose(question, back) == diagnose(question, mistake.answers)
+
+
+def test_exercise_is_a_frozen_value():
+    with pytest.raises(AttributeError):
+        exercises.get("count_pairs").points = 100
+    assert isinstance(exercises.get("count_pairs"), Exercise)
