@@ -61,7 +61,7 @@ def record_chapter(
         new = entry.with_run(receipt.setting, run) if entry else Record(chapter, receipt.setting, (run,))
         if entry and entry.setting != new.setting:
             changed = [name for name in vars(new.setting) if getattr(new.setting, name) != getattr(entry.setting, name)]
-            say(f"{chapter}: {len(entry.runs)} older seeds left out, as {', '.join(changed)} changed since")
+            say(f"{chapter}: seeds recorded before left out ({len(entry.runs)}), as {', '.join(changed)} changed since")
             done.clear()
         done.add(run.seed)
         record.write(chapter, [new, *(r for r in records if r is not entry)], chapters)

@@ -29,10 +29,11 @@ not_a_cell = True
 ```{code-cell} ipython3
 :tags: [hide-input]
 
+import os
 from pathlib import Path
 import torch
 from lmcore import corpora, ledger
-page = ledger.Page("99_page", chapters=Path.cwd(), config={"steps": 7})
+page = ledger.Page("99_page", chapters=Path.cwd(), config={"steps": 7, "width": int(os.environ.get("WIDTH", 5))})
 ```
 
 ````{code-cell}

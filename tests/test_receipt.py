@@ -56,7 +56,10 @@ def test_the_last_receipt_of_a_notebook_counts(chapters):
         page.log(f"n{value}", value)
         outputs.append({"output_type": "execute_result", "data": {"text/html": page.receipt()._repr_html_()}})
     cells = [{"cell_type": "code", "outputs": outputs}, {"cell_type": "markdown"}, {"cell_type": "code", "outputs": []}]
+    cells.append({"cell_type": "code", "outputs": [{"output_type": "display_data", "data": {"text/html": "<p>the end</p>"}}]})
     assert receipt.find_receipt({"cells": cells})["run"]["values"] == {"n1": 1, "n2": 2}
+    both = "".join(output["data"]["text/html"] for output in outputs)
+    assert receipt.in_html(both)["run"]["values"] == {"n1": 1, "n2": 2}
     split_lines = {"data": {"text/html": outputs[0]["data"]["text/html"].splitlines(keepends=True)}}
     assert receipt.find_receipt({"cells": [{"outputs": [split_lines]}]})["run"]["values"] == {"n1": 1}
     assert receipt.find_receipt({"cells": [{"outputs": [{"output_type": "stream", "text": "x"}]}]}) is None

@@ -6,7 +6,7 @@ import statistics
 import numpy as np
 import pytest
 
-from lmcore import record
+from lmcore import corpora, device, record
 from tests.records import PAGE, recorded, run, setting
 
 
@@ -121,7 +121,7 @@ def test_without_the_page_at_hand_nothing_is_called_old(chapters):
 
 def test_changed_files_of_the_package_are_named(chapters):
     rooms = {**record.imported_rooms(), "lmcore.gone": "1" * 64}
-    assert {"lmcore.corpora", "lmcore.device"} < rooms.keys()
+    assert {corpora.__name__, device.__name__} < rooms.keys()
     assert not rooms.keys() & {"lmcore.ledger", "lmcore.record", "lmcore.site", "lmcore.tables"}
     assert recorded(chapters, rooms=rooms).changed_rooms() == ["lmcore.gone"]
     assert record.room_hash("lmcore.corpora") != record.room_hash("lmcore.device") != ""

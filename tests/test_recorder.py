@@ -20,7 +20,7 @@ def chapters(tmp_path):
     return tmp_path
 
 
-def test_recording_runs_the_page_once_per_seed_and_resumes(chapters):
+def test_recording_runs_the_page_once_per_seed_and_resumes(chapters, monkeypatch):
     said: list[str] = []
     (chapters / "broken").touch()
     with pytest.raises(recorder.PageFailed, match=r"99_page\.md failed with seed 1:(.|\n)*no such luck"):
@@ -37,7 +37,7 @@ def test_recording_runs_the_page_once_per_seed_and_resumes(chapters):
         assert 50 < run.memory_mb < 10_000
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", run.date)
     own = entry.setting
-    assert (own.device, own.scale, own.config) == ("cpu", "small", {"steps": 7})
+    assert (own.device, own.scale, own.config) == ("cpu", "small", {"steps": 7, "width": 5})
     assert own.data == {"manual": corpora.sha256("manual")}
     assert "lmcore.corpora" in own.rooms
     assert [line for line in said if "seed 0" in line] == [said[0]]
@@ -52,8 +52,16 @@ def test_recording_runs_the_page_once_per_seed_and_resumes(chapters):
     said.clear()
     entry = recorder.record_chapter("99_page", 1, chapters=chapters, say=said.append)
     assert [run.seed for run in entry.runs] == [0]
-    assert entry.setting.config == {"steps": 8}
-    assert "2 older seeds left out, as code, config changed since" in said[0]
+    assert entry.setting.config == {"steps": 8, "width": 5}
+    assert "left out (2), as code, config changed since" in said[0]
+
+    # What only the run itself can tell, here its configuration, starts the record afresh as well.
+    monkeypatch.setenv("WIDTH", "6")
+    said.clear()
+    entry = recorder.record_chapter("99_page", 2, chapters=chapters, say=said.append)
+    assert [run.seed for run in entry.runs] == [0, 1]
+    assert entry.setting.config == {"steps": 8, "width": 6}
+    assert "left out (1), as config changed since" in said[0]
 
 
 @pytest.mark.parametrize(
