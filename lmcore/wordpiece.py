@@ -22,6 +22,7 @@ BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 UNKNOWN = "[UNK]"
 PREFIX = "##"
 SCORES = {"frequency": frequency, "ratio": ratio, "gain": gain}
+# As in the code of BERT. Hugging Face has left out U+2B820 to U+2B91F.
 CHINESE = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
