@@ -409,7 +409,7 @@ def test_a_mistake_is_recognised_only_if_every_case_agrees():
 @pytest.mark.parametrize(
     ("function", "kind", "says"),
     [
-        (raises(NotImplementedError()), "unwritten", "Not written yet"),
+        (raises(NotImplementedError()), "unwritten", "in place of the line that raises"),
         (raises(ZeroDivisionError("by zero")), "raises", "ZeroDivisionError: by zero, at line"),
         (lambda x: None, "none", "return statement"),
         (lambda x: str(x * x), "type", "returns str, where an int is expected"),

@@ -28,7 +28,7 @@ def diagnose(question: Question, answers: Sequence[Answer]) -> Result:
     if all(passed):
         return _result(question, answers, "passed")
     if all(answer.status == "unwritten" for answer in answers):
-        hint = f"Not written yet. Write {question.name} in place of the line that raises, run its cell, then this one."
+        hint = f"Write {question.name} in place of the line that raises NotImplementedError, run its cell, then this one."
         return _result(question, answers, "unwritten", hint)
     if known := question.mistaken_for(answers):
         return _result(question, answers, known[0], "\n".join(question.mistakes[key].hint for key in known), recognised=True)
@@ -110,10 +110,13 @@ def _example(question: Question, i: int, got: Answer) -> Example:
     case, want = question.cases[i], question.expected[i]
     args = ", ".join(f"{name}={show(arg, 400)}" for name, arg in zip(question.parameters, case.args, strict=False))
     outcome = {
+        "ok": show(got.value),
         "raised": f"{got.error}: {got.message}",
         "timeout": "no answer in time",
         "unsupported": got.message,
         "unwritten": "not written yet",
-    }
+    }[got.status]
+    if got.changed:
+        outcome += f"\nand {' and '.join(question.parameters[k] for k in got.changed)} was changed"
     expected = show(want.value) if want.status == "ok" else f"raises {want.error}"
-    return Example(case.label, f"{question.name}({args})", expected, outcome.get(got.status) or show(got.value))
+    return Example(case.label, f"{question.name}({args})", expected, outcome)

@@ -37,9 +37,13 @@ class Result:
     @property
     def headline(self) -> str:
         """How many cases pass."""
-        if self.kind == "unwritten" and not any(ok for _, _, ok in self.cases):
-            return "not written yet."
         return " ".join(filter(None, [self._count(True), self._count(False)]))
+
+    @property
+    def title(self) -> str:
+        """The outcome in two or three words, and the exercise."""
+        words = {"passed": "Passed", "unwritten": "Not written yet"}
+        return f"{words.get(self.kind, 'Not yet')}: {self.name}"
 
     def _count(self, public: bool) -> str:
         flags = [ok for _, seen, ok in self.cases if seen == public]
@@ -58,7 +62,7 @@ class Result:
         return "Hidden cases are run when your work is graded." if self.passed and not hidden else ""
 
     def __str__(self) -> str:
-        lines = [f"{'✓ Passed' if self.passed else '✗ Not yet'}: {self.name}: {self.headline}"]
+        lines = [f"{'✓' if self.passed else '✗'} {self.title}: {self.headline}"]
         if self.note:
             lines.append(f"  {self.note}")
         if self.kind != "unwritten":
@@ -89,7 +93,8 @@ _RED = "var(--pst-color-danger, var(--jp-error-color1, #c62828))"
 _BOX = "padding:.5rem .8rem;margin:.3rem 0;line-height:1.45;max-width:60rem"
 _PRE = (
     "margin:.1rem 0 .5rem;padding:.35rem .6rem;border:0;color:inherit;white-space:pre-wrap;overflow-wrap:anywhere;"
-    "background:color-mix(in srgb, currentColor 8%, transparent)"
+    "background:color-mix(in srgb, currentColor 8%, transparent);font-size:.9em;"
+    "font-family:var(--pst-font-family-monospace, var(--jp-code-font-family, monospace))"
 )
 
 
@@ -102,9 +107,7 @@ def _paragraph(content: str) -> str:
 
 
 def _html(result: Result) -> str:
-    edge, word = (_GREEN, "Passed") if result.passed else (_RED, "Not yet")
-    title = f"{word}: {result.name}"
-    parts = [_paragraph(f"{_sign(result.passed)} <strong>{escape(title)}</strong>: {escape(result.headline)}")]
+    parts = [_paragraph(f"{_sign(result.passed)} <strong>{escape(result.title)}</strong>: {escape(result.headline)}")]
     if result.note:
         parts.append(_paragraph(escape(result.note)))
     if result.hint:
@@ -115,8 +118,8 @@ def _html(result: Result) -> str:
         parts.append(f'<ul style="list-style:none;margin:0 0 .4rem;padding:0">{items}</ul>')
     if result.example:
         parts.append(_example(result.example, folded=result.recognised))
-    style = f"border-inline-start:.3rem solid {edge};{_BOX}"
-    return f'<div role="group" aria-label="{escape(title)}" style="{style}">{"".join(parts)}</div>'
+    style = f"border-inline-start:.3rem solid {_GREEN if result.passed else _RED};{_BOX}"
+    return f'<div role="group" aria-label="{escape(result.title)}" style="{style}">{"".join(parts)}</div>'
 
 
 def _example(example: Example, folded: bool) -> str:
