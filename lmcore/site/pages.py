@@ -14,6 +14,7 @@ from lmcore.site.offline import ASSETS
 
 COVER = ASSETS / "cover.svg"
 PATH_LIKE = re.compile(r"[\w./\\-]*[/\\][\w./\\-]*|[\w-]+\.(png|svg|jpe?g|gif|webp)", re.IGNORECASE)
+QUESTION = re.compile(r"think\W+pair\W+share", re.IGNORECASE)
 logger = logging.getLogger(__name__)
 
 
@@ -39,6 +40,13 @@ def offer_notebook(app: Sphinx, pagename: str, templatename: str, context: dict[
         context["ipynb_source"] = f"{pagename}.ipynb"
 
 
+def mark_questions(app: Sphinx, doctree: nodes.document) -> None:
+    """Give every think–pair–share box the class that sets it apart, whatever its author called it."""
+    for box in doctree.findall(nodes.admonition):
+        if QUESTION.match(box[0].astext()):
+            box["classes"] = [*(name for name in box["classes"] if name != "tip"), "think-pair-share"]
+
+
 def ask_for_alternatives(app: Sphinx, doctree: nodes.document) -> None:
     """Warn about a picture without a sentence for readers who cannot see it; by default its alternative is a file's path."""
     for image in doctree.findall(nodes.image):
@@ -56,5 +64,6 @@ def ask_for_alternatives(app: Sphinx, doctree: nodes.document) -> None:
 def setup(app: Sphinx) -> None:
     """Connect the above to Sphinx's events."""
     app.connect("doctree-read", draw_cover)
+    app.connect("doctree-read", mark_questions)
     app.connect("doctree-read", ask_for_alternatives)
     app.connect("html-page-context", offer_notebook, priority=400)
