@@ -22,6 +22,7 @@ in a template          means
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 AN = frozenset({"honest", "hour"})
 A = frozenset({"European", "one", "once", "ukulele", "unicorn", "uniform", "union", "unit", "university", "useful", "useless"})
@@ -76,6 +77,7 @@ TOKEN = re.compile(r"\{[^}]*\}(?:_\w+)?|[\[\]|]|[^\s\[\]|{}]+")
 DRAW = re.compile(r"\{(!?)([aA] )?(\w+)(?:\(([\w, ]*)\))?\}(?:_(\w+))?$")
 
 
+@cache
 def parse(template: str) -> Sequence_:
     """The items of a template.
 

@@ -91,9 +91,7 @@ def people(gap: str) -> list[Rule]:
     return [
         Rule(PERSON, f"{lost} {found} {GOOD_END}", 2.0, "lost"),
         Rule(two, f"{gave} {thanks}", 1.5, "present"),
-        Rule(
-            two.replace("h:gender", "h:other(g)"), f"{met} [0.5: {{She(g)}} [helped | said no | laughed ] . ]", 1.0, "meeting"
-        ),
+        Rule(two.replace("h:gender", "h:other(g)"), f"{met} {favour}", 1.0, "meeting"),
         Rule(f"{PERSON} r:relative(g)", family, 0.7, "family"),
         Rule(f"{PERSON} h:hobby", f"{{N}} likes {{!cause}} {{h}} . {gap} {HOBBY}", 1.5, "hobby"),
         Rule(PERSON, mirror, 0.5, "mirror"),
