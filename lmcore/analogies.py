@@ -171,6 +171,10 @@ def project(vectors: Float[np.ndarray, "N C"], k: int = 2) -> tuple[Float[np.nda
         ValueError: there are fewer vectors or dimensions than components.
     """
     at_least(1, k=k)
+    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+        raise ValueError(
+            f"vectors must be an array of numbers of shape (N, C); got {np.shape(vectors)} of {type(vectors).__name__}"
+        )
     if k > min(vectors.shape):
         raise ValueError(f"k={k} components cannot be had from vectors of shape {vectors.shape}")
     centred = vectors - vectors.mean(axis=0)

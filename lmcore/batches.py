@@ -47,7 +47,10 @@ class Batches:
         at_least(1, batch_size=batch_size, epochs=1 if epochs is None else epochs)
         at_least(0, seed=seed)
         self.batch_size, self.shuffle, self.epochs, self.seed = batch_size, shuffle, epochs, seed
-        self.device = torch.device(device or "cpu")
+        try:
+            self.device = torch.device(device or "cpu")
+        except RuntimeError:
+            raise ValueError(f"device={device!r} is none that torch knows; use 'cpu', 'cuda' or 'mps'") from None
         self.epoch = self.index = 0
         self._rows: tuple[int, np.ndarray] | None = None
 
@@ -164,6 +167,7 @@ class Padded(Batches):
 
     def __init__(self, texts: Sequence[Ids], batch_size: int, *, pad: int, start: int, end: int, **how):
         super().__init__(batch_size, **how)
+        at_least(0, pad=pad, start=start, end=end)
         bodies = documents(texts)
         self.pad = pad
         self.lengths = np.array([len(body) + 1 for body in bodies])
@@ -200,6 +204,7 @@ class Contexts(Batches):
     def __init__(self, texts: Sequence[Ids], context: int, batch_size: int, *, start: int, end: int, **how):
         super().__init__(batch_size, **how)
         at_least(1, context=context)
+        at_least(0, start=start, end=end)
         padded = [np.concatenate([np.full(context, start), body, [end]]) for body in documents(texts)]
         lengths = np.array([len(body) for body in padded])
         begins = np.repeat(np.cumsum(lengths) - lengths, lengths)

@@ -133,6 +133,8 @@ class BPE(Tokenizer):
         if not isinstance(vocab_size, int) or not least <= vocab_size < MOST_TOKENS:
             reason = f"256 bytes and {len(special)} special tokens" if special else "the 256 bytes"
             raise ValueError(f"vocab_size={vocab_size!r}; give a whole number from {least} ({reason}) to {MOST_TOKENS - 1}")
+        if not isinstance(min_count, int) or min_count < 1:
+            raise ValueError(f"min_count={min_count!r} is not a count; use a whole number from 1 on")
         texts = list(text) if isinstance(text, Iterable) and not isinstance(text, str | bytes) else [text]
         check_training_text("".join(map(_check_encodable, texts)))
         find, separator = finder(pattern), special_pattern(special)
@@ -224,7 +226,11 @@ class BPE(Tokenizer):
         Raises:
             ValueError: a number is not a token's number; or, with ``errors="strict"``, the bytes are not UTF-8.
         """
-        return self.decode_bytes(ids).decode("utf-8", errors=errors)
+        data = self.decode_bytes(ids)
+        try:
+            return data.decode("utf-8", errors=errors)
+        except LookupError:
+            raise ValueError(f"errors={errors!r} is not a way to treat errors; use 'replace', 'strict' or 'ignore'") from None
 
     def save(self, folder: str | Path) -> None:
         """Write ``vocab.json`` and ``merges.txt`` in GPT-2's format. The pattern is not part of it."""

@@ -60,8 +60,9 @@ class FeedForwardLM(nn.Module):
         """The logits of the next word; the oldest word of a context comes first.
 
         Raises:
-            ValueError: a context has not the length that the model was made for.
+            ValueError: not ids of shape (B, n), or a context has not the length that the model was made for.
         """
+        check_ids("contexts", contexts, 2, self.embedding.num_embeddings)
         if contexts.shape[1] != self.context:
             raise ValueError(f"contexts have {contexts.shape[1]} words; this model was made for context={self.context}")
         x = self.embedding(contexts).flatten(1)
@@ -77,6 +78,8 @@ class ContextLanguageModel:
     """
 
     def __init__(self, model: FeedForwardLM, vocabulary: Sequence[str]):
+        if not isinstance(model, FeedForwardLM):
+            raise ValueError(f"model must be a FeedForwardLM; got a {type(model).__name__}: {model!r}")
         self.model, self.vocabulary = model, tuple(vocabulary)
         self.number = {word: i for i, word in enumerate(self.vocabulary)}
         if len(self.number) != model.embedding.num_embeddings:
@@ -128,6 +131,24 @@ class ContextLanguageModel:
         return {word: p[i] for i, word in enumerate(self.vocabulary) if i not in self.never}
 
 
+def check_ids(name: str, ids: Tensor, axes: int, vocab_size: int) -> None:
+    """Refuse anything but a tensor of ``axes`` axes that holds token ids below ``vocab_size``.
+
+    The ids themselves are looked at on a CPU only: elsewhere that would make every step wait for the device.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(ids, Tensor) or ids.dtype not in (torch.int64, torch.int32) or ids.ndim != axes:
+        given = f"shape {tuple(ids.shape)} of {ids.dtype}" if isinstance(ids, Tensor) else f"a {type(ids).__name__}"
+        raise ValueError(f"{name} must be a tensor of token ids (torch.int64) with {axes} axes; got {given}")
+    if ids.device.type == "cpu" and ids.numel() and not torch.compiler.is_compiling():
+        low, high = map(int, torch.aminmax(ids))
+        if low < 0 or high >= vocab_size:
+            strange = low if low < 0 else high
+            raise ValueError(f"{name} holds the id {strange}; this model knows the ids 0 … {vocab_size - 1}")
+
+
 def as_language_model(model: FeedForwardLM, vocabulary: Sequence[str]) -> ContextLanguageModel:
     """``model`` with ``log_probs`` and ``next_distribution`` over texts; word i of the vocabulary has id i.
 
@@ -156,7 +177,15 @@ class SkipGram(nn.Module):
         nn.init.zeros_(self.output.weight)
 
     def forward(self, centres: Int[Tensor, " B"], words: Int[Tensor, "B K1"]) -> Float[Tensor, "B K1"]:
-        r"""The scores :math:`u_w \cdot v_c` of some words beside each centre."""
+        r"""The scores :math:`u_w \cdot v_c` of some words beside each centre.
+
+        Raises:
+            ValueError: not ids of shapes (B,) and (B, 1 + K).
+        """
+        check_ids("centres", centres, 1, self.embedding.num_embeddings)
+        check_ids("words", words, 2, self.output.num_embeddings)
+        if len(words) != len(centres):
+            raise ValueError(f"words has {len(words)} rows for {len(centres)} centres; every centre needs one row")
         # On a CPU this is two to three times as fast, backward included, as einsum or bmm on matrices that small.
         return (self.output(words) * self.embedding(centres)[:, None]).sum(-1)
 
@@ -170,7 +199,11 @@ def negative_sampling_loss(scores: Float[Tensor, "B K1"]) -> Float[Tensor, ""]:
     Raises:
         ValueError: there is no column for a noise word.
     """
-    if scores.shape[1] < 2:
+    if not isinstance(scores, Tensor) or not scores.is_floating_point():
+        raise ValueError(
+            f"scores must be a tensor of floating-point numbers; got {getattr(scores, 'dtype', type(scores).__name__)}"
+        )
+    if scores.ndim != 2 or scores.shape[1] < 2:
         raise ValueError(
             f"scores have shape {tuple(scores.shape)}; use one column for the neighbour and at least one for noise"
         )

@@ -118,7 +118,10 @@ def cross_entropy(model: Scorer, texts: Iterable[Text]) -> float:
 
 def bits(nats: float) -> float:
     """Nats in bits: nats / ln 2."""
-    return nats / math.log(2)
+    try:
+        return nats / math.log(2)
+    except TypeError:
+        raise ValueError(f"nats must be a number; got {shown(nats)}") from None
 
 
 def perplexity(nats: float) -> float:
@@ -127,6 +130,8 @@ def perplexity(nats: float) -> float:
         return math.exp(nats)
     except OverflowError:
         return math.inf
+    except TypeError:
+        raise ValueError(f"nats must be a number; got {shown(nats)}") from None
 
 
 def bits_per_character(model: Scorer, texts: Iterable[Text], separator: str = " ") -> float:
@@ -141,6 +146,8 @@ def bits_per_character(model: Scorer, texts: Iterable[Text], separator: str = " 
         ValueError: ``texts`` is a string or empty.
     """
     _check(model, "model", Scorer)
+    if not isinstance(separator, str):
+        raise ValueError(f"separator must be a string, such as ' '; got {shown(separator)}")
     found = as_texts(texts)
     characters = sum(len(t if isinstance(t, str) else separator.join(t)) + 1 for t in found)
     return -bits(float(sum(model.log_probs(t).sum() for t in found))) / characters

@@ -49,9 +49,11 @@ class SkipGrams(Batches):
     ):
         super().__init__(batch_size, **how)
         at_least(1, window=window, negatives=negatives, vocab_size=vocab_size)
-        if subsample is not None and not subsample > 0:
+        if isinstance(power, bool) or not isinstance(power, int | float):
+            raise ValueError(f"power={power!r} is not an exponent; use a number, 0.75 in the paper")
+        if subsample is not None and not (isinstance(subsample, int | float) and subsample > 0):
             raise ValueError(
-                f"subsample={subsample} is not a threshold; use a positive number, about 1e-3, or None to keep every word"
+                f"subsample={subsample!r} is not a threshold; use a positive number, about 1e-3, or None to keep every word"
             )
         bodies = documents(texts)
         if all(len(body) < 2 for body in bodies):

@@ -165,8 +165,12 @@ class WordTokenizer(Tokenizer):
             ValueError: the text is empty, or ``size`` leaves no room for a word.
         """
         special = check_special(special)
-        if size is not None and size <= len(special):
-            raise ValueError(f"size={size} leaves no room for a word beside {len(special)} special tokens; use a larger one")
+        if size is not None and (not isinstance(size, int) or size <= len(special)):
+            raise ValueError(
+                f"size={size!r} leaves no room for a word beside {len(special)} special tokens; use a larger whole number"
+            )
+        if not isinstance(min_count, int) or min_count < 1:
+            raise ValueError(f"min_count={min_count!r} is not a count; use a whole number from 1 on")
         check_training_text(text)
         counts = Counter(_findall(pattern)(text.lower() if lower else text))
         for token in special:
@@ -190,7 +194,7 @@ class WordTokenizer(Tokenizer):
 def _findall(pattern: str) -> Callable[[str], list[str]]:
     try:
         return re.compile(pattern).findall
-    except re.error as error:
+    except (re.error, TypeError) as error:
         raise ValueError(f"{pattern!r} is not a regular expression for Python's re: {error}") from None
 
 

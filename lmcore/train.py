@@ -113,8 +113,17 @@ def fit(
         FloatingPointError: the loss is no longer a finite number.
     """
     at_least(1, steps=steps, accumulate=accumulate, every=every, save_every=steps if save_every is None else save_every)
-    if not lr > 0 or weight_decay < 0 or (clip is not None and not clip > 0):
-        raise ValueError(f"lr={lr} and clip={clip} must be positive (or clip=None), weight_decay={weight_decay} not negative")
+    if not all(isinstance(x, int | float) for x in (lr, weight_decay, 1 if clip is None else clip)) or not (
+        lr > 0 and weight_decay >= 0 and (clip is None or clip > 0)
+    ):
+        raise ValueError(
+            f"lr={lr!r} and clip={clip!r} must be positive numbers (or clip=None), weight_decay={weight_decay!r} not negative"
+        )
+    if not isinstance(model, nn.Module) or not isinstance(batches, Iterable) or not callable(loss):
+        raise ValueError(
+            f"fit takes a torch module, an iterable of batches and a function loss(model, batch); got {type(model).__name__}, "
+            f"{type(batches).__name__}, {type(loss).__name__}"
+        )
     if save_every is not None and (checkpoint is None or save_every % every):
         raise ValueError(f"save_every={save_every} needs a checkpoint path, and must be a multiple of every={every}")
     device = next(model.parameters()).device
@@ -148,7 +157,10 @@ def fit(
                     if batch is None:
                         raise ValueError(f"the batches ended in step {done} of steps={steps}; use epochs=None, or fewer steps")
                     with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                        value = loss(network, batch) / accumulate
+                        value = loss(network, batch)
+                    if not isinstance(value, Tensor) or value.ndim:
+                        raise ValueError(f"loss(model, batch) must return one number as a tensor without axes; got {value!r}")
+                    value = value / accumulate
                     value.backward()
                     total += value.detach()
                 if clip is not None:
