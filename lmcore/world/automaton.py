@@ -229,5 +229,13 @@ def normalised(message: np.ndarray, tokens: Sequence[str]) -> np.ndarray:
 
 
 def words(text: str | Sequence[str]) -> list[str]:
-    """A text as a list of tokens; a string is split at white space."""
-    return text.split() if isinstance(text, str) else list(text)
+    """A text as a list of tokens; a string is split at white space.
+
+    Raises:
+        ValueError: it is neither a string nor a sequence of strings.
+    """
+    if isinstance(text, str):
+        return text.split()
+    if not isinstance(text, Sequence) or not all(isinstance(token, str) for token in text):
+        raise ValueError(f"{text!r} is no text; give a string or a sequence of words")
+    return list(text)

@@ -52,7 +52,13 @@ class Instruction:
 
 
 def detokenize(tokens: str | Sequence[str]) -> str:
-    """Tokens as one would print them: no space before a punctuation mark."""
+    """Tokens as one would print them: no space before a punctuation mark.
+
+    Raises:
+        ValueError: neither a string nor a sequence of strings.
+    """
+    if not isinstance(tokens, Sequence) or not all(isinstance(token, str) for token in tokens):
+        raise ValueError(f"{tokens!r} is no text; give a string or a sequence of words")
     out = ""
     for token in tokens.split() if isinstance(tokens, str) else tokens:
         out += token if not out or token in {".", ",", "!", "?", ":", ";"} else " " + token
@@ -63,6 +69,8 @@ def walk(program: Program, n: int, seed: int):
     """Draw ``n`` derivations: (tokens, tags, marks) for each."""
     if not isinstance(n, int) or n < 0:
         raise ValueError(f"n={n!r} must be a whole number of texts, 0 or more")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed={seed!r} must be a whole number, 0 or more")
     rng = np.random.default_rng(seed)
     uniforms: list[float] = []
     rows = program._rows

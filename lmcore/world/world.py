@@ -53,12 +53,17 @@ class World:
     def __post_init__(self) -> None:
         if not isinstance(self.distance, int) or self.distance < 0:
             raise ValueError(f"distance={self.distance!r} must be a whole number of sentences, 0 or more")
-        if isinstance(self.kinds, str) or not self.kinds or any(kind not in KINDS_OF_TEXT for kind in self.kinds):
+        if not isinstance(self.kinds, tuple | list) or not self.kinds or any(kind not in KINDS_OF_TEXT for kind in self.kinds):
             raise ValueError(f"kinds={self.kinds!r}; give a tuple of one or more of {', '.join(KINDS_OF_TEXT)}")
         object.__setattr__(self, "kinds", tuple(self.kinds))
         if "pairs" in self.kinds and len(self.kinds) > 1:
             raise ValueError(f'kinds={self.kinds!r}; "pairs" is a language of its own and is not mixed with others')
-        if len(self.clauses) != 2 or not 1 <= self.clauses[0] <= self.clauses[1]:
+        if not (
+            isinstance(self.clauses, Sequence)
+            and len(self.clauses) == 2
+            and all(isinstance(n, int) for n in self.clauses)
+            and 1 <= self.clauses[0] <= self.clauses[1]
+        ):
             raise ValueError(f"clauses={self.clauses!r}; give (least, largest) with 1 ≤ least ≤ largest")
         object.__setattr__(self, "clauses", tuple(self.clauses))
 
@@ -129,9 +134,11 @@ class World:
         """
         tokens = words(tokens)
         self._automaton.known([t for t in tokens if t != MASK])
-        bad = [i for i in masked if not 0 <= i < len(tokens)]
+        if isinstance(masked, str) or not isinstance(masked, Sequence | np.ndarray):
+            raise ValueError(f"masked={masked!r} must be a list of positions in the text")
+        bad = [i for i in masked if not isinstance(i, int | np.integer) or not 0 <= i < len(tokens)]
         if bad:
-            raise ValueError(f"masked position {bad[0]} lies outside the text of {len(tokens)} tokens (positions start at 0)")
+            raise ValueError(f"masked position {bad[0]!r} lies outside the text of {len(tokens)} tokens (positions start at 0)")
         return self._automaton.posterior(tokens, masked, noise or MaskingNoise())
 
     def corrupt(
