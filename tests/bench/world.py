@@ -26,7 +26,8 @@ def main() -> None:
         done = time.perf_counter()
         print(
             f"distance {distance}: {tokens:,} tokens sampled in {sampled - built:.1f} s, "
-            f"scored at {tokens / (filtered - sampled):,.0f} tokens/s, built in {built - start:.1f} s, entropy in {summed - filtered:.2f} s "
+            f"scored at {tokens / (filtered - sampled):,.0f} tokens/s, built in {built - start:.1f} s, "
+            f"entropy in {summed - filtered:.2f} s "
             f"({world._automaton.arrays.states:,} states), posterior of {len(tokens_masked)} tokens in {done - summed:.2f} s"
         )
 
