@@ -9,10 +9,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from lmcore.site.cover import drawing
 from lmcore.site.execution import executed_notebook
-from lmcore.site.offline import ASSETS
 
-COVER = ASSETS / "cover.svg"
 PATH_LIKE = re.compile(r"[\w./\\-]*[/\\][\w./\\-]*|[\w-]+\.(png|svg|jpe?g|gif|webp)", re.IGNORECASE)
 QUESTION = re.compile(r"think\W+pair\W+share", re.IGNORECASE)
 logger = logging.getLogger(__name__)
@@ -21,10 +20,9 @@ logger = logging.getLogger(__name__)
 def draw_cover(app: Sphinx, doctree: nodes.document) -> None:
     """Put the cover's drawing under the title of the first page, in the page itself so that it follows light and dark."""
     if app.env.docname == app.config.root_doc:
-        app.env.note_dependency(str(COVER))
         title = next(iter(doctree.findall(nodes.title)), None)
         if title is not None:
-            title.parent.insert(title.parent.index(title) + 1, nodes.raw("", COVER.read_text(encoding="utf-8"), format="html"))
+            title.parent.insert(title.parent.index(title) + 1, nodes.raw("", drawing(), format="html"))
 
 
 def offer_notebook(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
