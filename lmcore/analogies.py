@@ -29,6 +29,7 @@ class AnalogyScore:
 
     @property
     def accuracy(self) -> float:
+        """The share of questions answered right."""
         return self.correct / self.total
 
     @property

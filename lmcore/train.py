@@ -208,9 +208,11 @@ class Stream:
         self._set(self.outside)
 
     def state_dict(self) -> dict[str, Tensor]:
+        """Where the stream stands, device by device."""
         return self.inside
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from there."""
         self.inside = state
 
     def _get(self) -> dict[str, Tensor]:

@@ -58,7 +58,10 @@ class Figure(anywidget.AnyWidget):
         super().__init_subclass__(**kwargs)
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        try:
+            super().__init__(**kwargs)
+        except t.TraitError as error:  # a value of the wrong type; the message names it and what is expected
+            raise ValueError(str(error)) from None
         if not self.alt:
             self.alt = self.describe()
 

@@ -81,6 +81,7 @@ class Automaton:
         return number
 
     def known(self, tokens: Sequence[str]) -> None:
+        """Refuse the first word that is not in the vocabulary, with a ValueError that names it."""
         for position, word in enumerate(tokens):
             if word not in self.index:
                 raise ValueError(f"{word!r} (word {position + 1} of {len(tokens)}) is not in this world's vocabulary")
@@ -222,6 +223,7 @@ class Automaton:
 
 
 def normalised(message: np.ndarray, tokens: Sequence[str]) -> np.ndarray:
+    """``message`` divided by its sum; a ValueError if nothing is left of it."""
     total = message.sum()
     if total <= 0:
         raise ValueError(f"no text of this world can have become {' '.join(tokens)!r} under this noise")

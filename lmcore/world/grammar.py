@@ -45,12 +45,14 @@ class Kind:
     tag: str = ""
 
     def given(self, values: tuple[str, ...]) -> Mapping[str, float]:
+        """The distribution under these values of the other variables; a ValueError if there is none."""
         try:
             return self.table[values]
         except KeyError:
             raise ValueError(f"kind {self.name!r} has no entry for {values}; it has {list(self.table)[:5]} …") from None
 
     def values(self) -> set[str]:
+        """Every string that can be drawn."""
         return {value for row in self.table.values() for value in row}
 
 
@@ -69,6 +71,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Choice:
+    """One of several alternatives, each with its probability."""
+
     alternatives: tuple[tuple[float, "Sequence_"], ...]
 
 

@@ -12,6 +12,7 @@ SKEW, SHIFT = 1.0, 3.0
 
 
 def words(text: str) -> list[str]:
+    """The words of a list as it is written here."""
     return [word.replace("_", " ") for word in text.split()]
 
 
@@ -22,10 +23,12 @@ def zipf(values: list[str]) -> dict[str, float]:
 
 
 def even(values: list[str]) -> dict[str, float]:
+    """All values equally likely."""
     return {value: 1 / len(values) for value in values}
 
 
 def add(name: str, table: Mapping[tuple[str, ...], Mapping[str, float]], tag: str = "") -> None:
+    """Put a kind into :data:`KINDS`; a name can be given once."""
     if name in KINDS:
         raise ValueError(f"kind {name!r} exists")
     KINDS[name] = Kind(name, table, tag)
@@ -44,6 +47,7 @@ def by(name: str, table: Mapping[str, str], tag: str = "") -> None:
 
 
 def weighted(name: str, **weights: float) -> None:
+    """A kind that depends on nothing, with its probabilities written out."""
     add(name, {(): weights})
 
 

@@ -192,6 +192,7 @@ def spelled(template: str, values: dict[str, str], clause: int) -> list[tuple[st
 
 
 def lookup(item: Item, values: dict[str, str]) -> str:
+    """The one value that a fact has under these values, such as the Dutch for an English word."""
     (value,) = KINDS[item.name].given(tuple(values[a] for a in item.args))
     return value
 

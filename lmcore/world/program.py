@@ -40,6 +40,7 @@ class Row:
         self.sums[-1] = 1.0
 
     def pick(self, uniform: float) -> Edge:
+        """The edge that a number drawn uniformly from [0, 1) selects."""
         return self.edges[bisect_right(self.sums, uniform)]
 
 
@@ -240,8 +241,10 @@ class Program:
 
 
 def valued(name: str, bindings: Bindings) -> str:
+    """The value that a variable is bound to."""
     return bindings[1][bindings[0].index(name)]
 
 
 def unprefixed(name: str) -> str:
+    """A name without what stands before its last dot."""
     return name.rpartition(".")[2]

@@ -43,6 +43,7 @@ class Instruction:
 
     @property
     def tokens(self) -> tuple[str, ...]:
+        """Instruction and answer as one tuple."""
         return self.instruction + self.answer
 
     @property

@@ -217,8 +217,10 @@ def automaton(world: World) -> Automaton:
 
 @lru_cache(maxsize=8)
 def dutch_automaton(clauses: tuple[int, int]) -> Automaton:
+    """The automaton of the Dutch side of the pairs."""
     return compiled(bilingual.program(clauses, "dutch"))
 
 
 def compiled(program: Program) -> Automaton:
+    """The automaton of a program, over the words that it can write."""
     return Automaton(program, sorted(program.words()))
