@@ -24,6 +24,22 @@ function best(scores, k, without) {
   return [...scores.keys()].filter((i) => !without.includes(i)).sort((i, j) => scores[j] - scores[i] || i - j).slice(0, k);
 }
 
+/** The dot product of every row with `axis`. */
+const along = (vectors, width, axis) => Float64Array.from({ length: vectors.length / width },
+  (_, i) => axis.reduce((sum, x, j) => sum + x * vectors[i * width + j], 0));
+
+/** All words projected on the plane through a, b and c: x along a − b, y across it towards c. null where these span no plane.
+    On the map of principal components an analogy's arrows may be too short to see; in this plane they keep their length. */
+function planeOf(vectors, width, a, b, c) {
+  const difference = (i, j) => Float64Array.from({ length: width }, (_, d) => vectors[i * width + d] - vectors[j * width + d]);
+  const dot = (u, v) => u.reduce((sum, x, d) => sum + x * v[d], 0);
+  const unit = (u) => { const length = Math.sqrt(dot(u, u)); return length > 1e-6 ? u.map((x) => x / length) : null; };
+  const x = unit(difference(a, b)), side = difference(c, b), y = x && unit(side.map((s, d) => s - dot(side, x) * x[d]));
+  if (!y) return null;
+  const [across, up] = [along(vectors, width, x), along(vectors, width, y)];
+  return Float64Array.from({ length: 2 * across.length }, (_, i) => (i % 2 ? up : across)[i >> 1]);
+}
+
 function render({ model, el }) {
   const words = model.get("words"), vectors = f32(model.get("vectors")), width = vectors.length / words.length;
   const index = new Map(words.map((word, i) => [word, i]));
@@ -85,7 +101,7 @@ function render({ model, el }) {
     const scores = cosines(vectors, width, query), found = best(scores, model.get("k"), model.get("exclude") ? [a, b, c] : []);
     answersTitle.textContent = `${given[0]} − ${given[1]} + ${given[2]} =`;
     list(found, scores);
-    view.showAnalogy(a, b, c, found);
+    view.showAnalogy(a, b, c, found, planeOf(vectors, width, a, b, c));
     say(`${given[0]} − ${given[1]} + ${given[2]} comes closest to “${words[found[0]]}” (cosine ${scores[found[0]].toFixed(2)}), then “${words[found[1]]}” (${scores[found[1]].toFixed(2)}).`);
   }
 

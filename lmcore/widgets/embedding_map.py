@@ -19,9 +19,9 @@ class EmbeddingMap(Figure, module="embedding_map.mjs"):
 
     Every vector is divided by its length, so that the dot product of two is their cosine. The map is the projection of these
     unit vectors on their two principal components. Neighbours of a word are the k words of largest cosine in the full space;
-    the analogy a − b + c = ? ranks words by their cosine with â − b̂ + ĉ, as ``lmcore.analogies.WordVectors`` does. The
-    projection is linear, so the parallelogram on the map is the exact image of that arithmetic. The page computes both, from
-    these vectors in float32.
+    the analogy a − b + c = ? ranks words by their cosine with â − b̂ + ĉ, as ``lmcore.analogies.WordVectors`` does. For an
+    analogy the map turns to the plane through a, b and c, where the arrows of that arithmetic keep their length. The page
+    computes all this from the vectors in float32.
 
     ``word``, ``analogy``, ``mode`` ("neighbours" or "analogy"), ``exclude`` (whether a, b and c themselves cannot be an answer)
     and ``k`` can be set and read from Python.

@@ -10,6 +10,7 @@ const DIRECTIONS = [[1, 0], [-1, 0], [0, -1], [0, 1], [1, -1], [1, 1], [-1, -1],
 const HEIGHT = 400, MARGIN = 34, FONT = 13, LINE = 16; // pixels
 
 export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
+  const principal = places; // an analogy turns the map; this is the view to come back to
   const at = (i) => [places[2 * i], places[2 * i + 1]];
   const lines = svg("g"), marks = svg("g"), labels = svg("g", { class: "lmw-labels" });
   const plane = svg("svg", { class: "lmw-plane", height: HEIGHT, tabindex: 0, role: "application", "aria-roledescription": "map",
@@ -28,9 +29,10 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
   let width = 600, scale = 1, shift = [0, 0], shown = { focus: [], links: [] };
   /** The scale that makes these words, and the end of an analogy's arrow, fill the map, and the middle of them. */
   function fitting(indices) {
+    const margin = indices === everything ? MARGIN : 2 * MARGIN; // few words: room for their labels
     const points = [...indices.map(at), ...(shown.target ? [shown.target] : [])];
     const spans = [0, 1].map((d) => points.map((point) => point[d])).map((x) => [Math.min(...x), Math.max(...x)]);
-    const best = Math.min(...[width, HEIGHT].map((size, d) => (size - 2 * MARGIN) / Math.max(spans[d][1] - spans[d][0], 1e-9)));
+    const best = Math.min(...[width, HEIGHT].map((size, d) => (size - 2 * margin) / Math.max(spans[d][1] - spans[d][0], 1e-9)));
     const [x, y] = spans.map(([low, high]) => (low + high) / 2);
     return { scale: best, x, y };
   }
@@ -79,7 +81,12 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     const taken = visible.filter((p) => p.rank < 2).map(({ i, rank, x, y }) => [x - size(rank), y - size(rank), x + size(rank), y + size(rank), i]), out = [];
     const free = (box, i) => box[0] >= 0 && box[2] <= width && box[1] >= 0 && box[3] <= HEIGHT
       && !taken.some(([left, top, right, bottom, owner]) => owner !== i && box[0] < right && box[2] > left && box[1] < bottom && box[3] > top);
+    if (shown.target) {
+      const [x, y] = pixel(shown.target);
+      taken.push([x - 7, y - 7, x + 7, y + 7, -1]);
+    }
     for (const { i, rank, x, y } of visible) {
+      if (shown.target && rank === 2) break; // beside an analogy, only the words of groups
       const boxes = boxesAround(x, y, widthOf(words[i], rank === 0) + 4, rank ? [0] : [0, 14, 30, 48, 70]);
       const box = boxes.find((candidate) => free(candidate, i)) ?? (rank ? null : boxes[x > width / 2 ? 1 : 0]);
       if (!box) continue;
@@ -108,7 +115,8 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
     }
     drawLabels();
   }
-  const head = (x1, y1, x2, y2, kind) => svg("path", { d: "M0,0L-10,-4.5L-10,4.5Z", class: `lmw-head-${kind}`,
+  // The point of an arrow ends at the rim of the mark it leads to.
+  const head = (x1, y1, x2, y2, kind) => svg("path", { d: "M-9,0L-20,-5L-20,5Z", class: `lmw-head-${kind}`,
     transform: `translate(${x2},${y2}) rotate(${(Math.atan2(y2 - y1, x2 - x1) * 180) / Math.PI})` });
 
   // ---- mouse, fingers, keys ----
@@ -163,27 +171,31 @@ export function mapView({ words, places, kept, groupNames, groupOf, choose }) {
   const watcher = new ResizeObserver(() => {
     if (!plane.clientWidth || plane.clientWidth === width) return;
     width = plane.clientWidth;
-    reset();
+    fit(framed ? shown.focus : everything);
   });
   watcher.observe(plane);
   aim(everything); // drawn when the figure says what to show, and is on the page
 
+  let framed = ""; // the analogy that fills the map: its arrows are short beside the whole map
   return {
     node,
     close: () => watcher.disconnect(),
     showNeighbours(i, found) {
       shown = { focus: [i, ...found], links: found.map((j) => ({ from: at(i), to: at(j), kind: "near" })) };
       note.textContent = `Dotted lines lead to the nearest words. ${caution}`;
-      draw();
+      places = principal;
+      if (framed) { framed = ""; reset(); } else draw();
     },
-    showAnalogy(a, b, c, found) {
+    /** `turned`: places of all words in the plane of the analogy, or null where three words span none. */
+    showAnalogy(a, b, c, found, turned) {
+      places = turned ?? principal;
       const target = [0, 1].map((d) => at(a)[d] - at(b)[d] + at(c)[d]);
       shown = { focus: [a, b, c, found[0]], target, links: [{ from: at(b), to: at(c), kind: "side" }, { from: at(a), to: target, kind: "side" },
         { from: at(b), to: at(a), kind: "given" }, { from: at(c), to: target, kind: "asked" }] };
-      const [x, y] = pixel(target);
-      if (x < 0 || x > width || y < 0 || y > HEIGHT) aim(everything);
-      note.textContent = `Full arrow: from ${words[b]} to ${words[a]}. Dashed arrow: the same step from ${words[c]}; the cross is where it ends. ${caution}`;
-      draw();
+      note.textContent = `Full arrow: from ${words[b]} to ${words[a]}. Dashed arrow: the same step from ${words[c]}; the cross is where it ends. `
+        + (turned ? "The map is turned so that both arrows lie flat in it." : caution);
+      const asked = [a, b, c].join();
+      if (framed !== asked) { framed = asked; fit(shown.focus); } else draw();
     },
   };
 }

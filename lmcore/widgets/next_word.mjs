@@ -95,7 +95,7 @@ function render({ model, el }) {
   function drawTable(r) {
     const longest = Math.max(...r.rows.map((row) => Math.max(row.p, row.q)), 1e-12);
     tableBody.replaceChildren(...r.rows.map(({ word, p, q }) => h("tr", { class: word === r.came ? "lmw-came" : "", "data-word": word, "data-p": p, "data-q": q },
-      h("th", { scope: "row" }, visible(word, data.end), word === r.came ? h("span", { class: "lmw-flag" }, " ◀ came next") : null),
+      h("th", { scope: "row" }, visible(word, data.end), word === r.came ? h("span", { class: "lmw-flag" }, " ◀ came") : null),
       h("td", { class: "lmw-bars" }, bar("model", p / longest), bar("truth", q / longest)),
       h("td", { class: "lmw-number" }, percent(p)), h("td", { class: "lmw-number" }, percent(q)))));
   }

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.browser
 
 NUMBERS = "getAttribute('transform').match(/-?[\\d.]+/g).map(Number)"
 MARKS = f"() => [...document.querySelectorAll('.lmw-point')].map((p) => p.{NUMBERS})"  # where they stand, in pixels
+ENDS = """() => ['given', 'asked'].flatMap((kind) => [1, 2].map((end) =>
+  ['x', 'y'].map((axis) => +document.querySelector(`.lmw-line-${kind}`).getAttribute(axis + end))))"""
 
 WALK = (
     """async ([words, triples]) => {
@@ -110,6 +112,28 @@ def test_marks_stand_where_the_projection_puts_them_at_every_zoom(tmp_path: Path
         it.clean()
 
 
+def test_an_analogy_turns_the_map_to_its_plane(tmp_path: Path) -> None:
+    widget, vectors = embedding_map()
+    with opened(build(tmp_path, widget)) as it:
+        it.page.get_by_label("Analogy").check()
+        a, b, c = (vectors[word] for word in widget.analogy)
+        x = (a - b) / np.linalg.norm(a - b)
+        y = (c - b) - (c - b) @ x * x
+        places = vectors.unit @ np.stack([x, y / np.linalg.norm(y)], axis=1)
+        marks = np.array(it.page.evaluate(MARKS))
+        for d in (0, 1):
+            line = np.polyfit(places[:, d], marks[:, d], 1)
+            assert np.allclose(np.polyval(line, places[:, d]), marks[:, d], atol=0.12)
+            assert (line[0] > 0) == (d == 0)
+        corners = np.array(it.page.evaluate(ENDS))
+        assert corners[1, 1] == pytest.approx(corners[0, 1], abs=0.1), "the full arrow lies flat"
+        assert np.allclose(corners[:2], marks[[widget.words.index("France"), widget.words.index("Paris")]], atol=0.12)
+        it.page.get_by_label("take away").fill("Paris")  # a − a + c: three words in a line span no plane
+        it.page.keyboard.press("Enter")
+        assert "flat map keeps" in it.page.locator(".lmw-map .lmw-note").last.inner_text()
+        it.clean()
+
+
 def test_two_fingers_zoom_and_the_end_of_an_arrow_is_always_in_view(tmp_path: Path) -> None:
     widget, _ = embedding_map()
     with opened(build(tmp_path, widget), has_touch=True) as it:
@@ -141,6 +165,11 @@ def test_two_fingers_zoom_and_the_end_of_an_arrow_is_always_in_view(tmp_path: Pa
             assert cross
             assert box["x"] - 8 <= cross["x"] <= box["x"] + box["width"]
             assert box["y"] - 8 <= cross["y"] <= box["y"] + box["height"]
+            ends = it.page.evaluate(ENDS)
+            spans = [max(side) - min(side) for side in zip(*ends, strict=True)]
+            assert max(spans[0] / (box["width"] - 136), spans[1] / (box["height"] - 136)) > 0.5, "the arrows fill the map"
+        it.page.get_by_label("Neighbours of a word").check()
+        assert across() == pytest.approx(before, rel=1e-3), "and the whole map comes back"
         it.clean()
 
 
