@@ -68,6 +68,8 @@ class WordVectors:
         if len(self.number) != len(self.words):
             twice = next(word for i, word in enumerate(self.words) if self.number[word] != i)
             raise ValueError(f"{twice!r} is in the list of words twice; every word needs one vector")
+        if not self.words:
+            raise ValueError("words is empty; give at least one word and its vector")
         length = np.linalg.norm(table, axis=1)
         if not (np.isfinite(length) & (length > 0)).all():
             bad = self.words[int(np.argmin(np.where(np.isfinite(length), length, -1)))]
@@ -124,8 +126,10 @@ class WordVectors:
             ValueError: there is no question, one has not four words, or a word has no vector.
         """
         asked = [tuple(question) for question in questions]
-        if not asked or any(len(question) != 4 for question in asked):
-            raise ValueError("questions must be at least one, of four words (a, b, c, d) each: a is to b as d is to c")
+        if wrong := [question for question in asked if len(question) != 4]:
+            raise ValueError(f"{wrong[0]} is no question; it takes four words (a, b, c, d): a is to b as d is to c")
+        if not asked:
+            raise ValueError("questions is empty; give at least one, of four words (a, b, c, d): a is to b as d is to c")
         ids = np.array([[self._index(word) for word in question] for question in asked])
         allowed = np.full(len(self), candidates is None)
         allowed[[self._index(word) for word in candidates or ()]] = True
@@ -157,6 +161,8 @@ def analogy_questions(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, 
     Raises:
         ValueError: there are fewer than two pairs.
     """
+    if wrong := [pair for pair in pairs if isinstance(pair, str) or len(pair) != 2]:
+        raise ValueError(f"{wrong[0]!r} is no pair; give two words each, such as ('Paris', 'France')")
     if len(pairs) < 2:
         raise ValueError(f"a question takes two pairs; got {len(pairs)}")
     return [(a, b, c, d) for a, b in pairs for d, c in pairs if (a, b) != (d, c)]

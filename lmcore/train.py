@@ -119,11 +119,14 @@ def fit(
         raise ValueError(
             f"lr={lr!r} and clip={clip!r} must be positive numbers (or clip=None), weight_decay={weight_decay!r} not negative"
         )
+    at_least(0, seed=0 if seed is None else seed)
     if not isinstance(model, nn.Module) or not isinstance(batches, Iterable) or not callable(loss):
         raise ValueError(
             f"fit takes a torch module, an iterable of batches and a function loss(model, batch); got {type(model).__name__}, "
             f"{type(batches).__name__}, {type(loss).__name__}"
         )
+    if optimizer is not None and not callable(optimizer):
+        raise ValueError(f"optimizer={optimizer!r} cannot be called; give a class or a function, such as torch.optim.SGD")
     if save_every is not None and (checkpoint is None or save_every % every):
         raise ValueError(f"save_every={save_every} needs a checkpoint path, and must be a multiple of every={every}")
     device = next(model.parameters()).device
