@@ -92,8 +92,8 @@ class WordVectors:
 
     def neighbours(self, word: str, k: int = 10) -> list[tuple[str, float]]:
         """The k words of largest cosine with ``word``, nearest first, each with its cosine."""
-        self._check_k(k, 1)
         i = self._index(word)
+        self._check_k(k, 1)
         return self._best(self.unit @ self.unit[i], {i}, k)
 
     def analogy(self, a: str, b: str, c: str, k: int = 1, exclude: bool = True) -> list[tuple[str, float]]:

@@ -1,0 +1,319 @@
+"""What a student reads after a wrong call: a ValueError or FileNotFoundError that says what was given and what is allowed.
+
+One table over all rooms. Each call stands beside pieces of its message: first what was given, then what would be right.
+"""
+
+import pytest
+
+from tests.plain import errors
+
+PRELUDE = """
+import os
+import numpy as np
+import torch
+os.environ.update(LMCORE_DATA="no-such-folder", LMCORE_MIRROR="http://127.0.0.1:9", NO_PROXY="127.0.0.1", LMCORE_DEVICE="cpu")
+from lmcore import analogies, check, corpora, device, embeddings, evaluate, ledger, train, widgets, world
+from lmcore.analogies import WordVectors
+from lmcore.batches import Contexts, Padded, Windows
+from lmcore.bpe import BPE
+from lmcore.embeddings import FeedForwardLM, SkipGram
+from lmcore.ngram import NGram
+from lmcore.skipgrams import SkipGrams
+from lmcore.tokenizer import CharTokenizer, WordTokenizer
+from lmcore.wordpiece import WordPiece
+from lmcore.world import MaskingNoise, World
+
+chars = CharTokenizer.train("abc", special=())
+words = WordTokenizer.train("a b c")
+byte = BPE.train("aa ab aa ab", 258)
+piece = WordPiece.train("aa ab aa ab", 12)
+model = NGram(2).fit(["a b", "b a"])
+tiny = World.tiny()
+story = tiny.sample(1, 0)[0].tokens
+vectors = WordVectors(["a", "b", "c", "d"], np.eye(4))
+net = FeedForwardLM(7, 3, 5, 11)
+gram = SkipGram(7, 5)
+ids = torch.zeros(2, dtype=torch.long)
+page = ledger.Page("99_page")
+figure = dict(stories=tiny.sample(1, 0), models={"world": tiny}, truth=tiny)
+loss = lambda model, batch: model(torch.ones(2)).sum()
+
+def fit(**changed):
+    given = dict(model=torch.nn.Linear(2, 1), batches=[1, 2], loss=loss, steps=2, lr=0.1)
+    return next(train.fit(**{**given, **changed}))
+"""
+
+TOKENISERS = {
+    'CharTokenizer.train("")': ("empty", "at least one visible character"),
+    "CharTokenizer.train(None)": ("NoneType", "give one string"),
+    'CharTokenizer.train(b"abc")': ("bytes", "give one string"),
+    'CharTokenizer.train("abc", special="<pad>")': ("special='<pad>'", "list of different, non-empty strings"),
+    "CharTokenizer([])": ("empty", "at least one token"),
+    'CharTokenizer(["a", "a"])': ("'a'", "twice"),
+    'chars.encode("abd")': ("'d'", "add <unk>"),
+    "chars.encode(7)": ("int", "give one string"),
+    "chars.decode([3])": ("3 is not", "0 to 2"),
+    "chars.decode([-1])": ("-1 is not", "0 to 2"),
+    "chars.decode([0.5])": ("[0.5]", "whole numbers from 0 to 2"),
+    'chars.decode("ab")': ("'ab'", "whole numbers from 0 to 2"),
+    "chars.decode(None)": ("None", "whole numbers from 0 to 2"),
+    'WordTokenizer.train("   ")': ("empty", "visible character"),
+    'WordTokenizer.train("a b", size=0)': ("size=0", "larger"),
+    'WordTokenizer.train("a b", size="3")': ("size='3'", "whole number"),
+    'WordTokenizer.train("a b", size=2.5)': ("size=2.5", "whole number"),
+    'WordTokenizer.train("a b", min_count=0)': ("min_count=0", "from 1 on"),
+    'WordTokenizer.train("a b", min_count="two")': ("min_count='two'", "whole number"),
+    'WordTokenizer.train("a b", pattern="(")': ("'('", "regular expression"),
+    'WordTokenizer.train("a b", pattern=7)': ("7 is not", "regular expression"),
+    'words.encode(["a"])': ("list", "give one string"),
+    "words.words(None)": ("NoneType", "give one string"),
+    'BPE.train("", 300)': ("empty", "visible character"),
+    "BPE.train(7, 300)": ("int", "give one string"),
+    'BPE.train("aa", 10)': ("vocab_size=10", "from 256"),
+    'BPE.train("aa", -5)': ("vocab_size=-5", "from 256"),
+    'BPE.train("aa", "300")': ("vocab_size='300'", "whole number"),
+    'BPE.train("aa", 300.5)': ("vocab_size=300.5", "whole number"),
+    'BPE.train("aa", 300, min_count=0)': ("min_count=0", "from 1 on"),
+    'BPE.train("aa", 300, pattern="(")': ("'('", "regular expression"),
+    'BPE.load("no-such-folder")': ("no-such-folder", "existing file"),
+    "byte.encode(None)": ("NoneType", "give one string"),
+    'byte.encode_bytes("aa")': ("str", "give bytes"),
+    "byte.decode([999])": ("999", "0 to 257"),
+    "byte.decode_bytes([-1])": ("-1", "0 to 257"),
+    'byte.decode([97], errors="maybe")': ("errors='maybe'", "'replace', 'strict'"),
+    'WordPiece.train("", 100)': ("empty", "visible character"),
+    'WordPiece.train("aa", 1)': ("vocab_size=1", "at least 7"),
+    'WordPiece.train("aa", "100")': ("vocab_size='100'", "at least 7"),
+    'WordPiece.train("aa", 100, score="best")': ("score='best'", "frequency, ratio, gain"),
+    'WordPiece.load("no-such-file")': ("no-such-file", "existing file"),
+    "piece.encode(5)": ("int", "give one string"),
+    "piece.decode([10**6])": ("1000000", "0 to"),
+}
+
+LANGUAGE_MODELS = {
+    "NGram(0)": ("got 0", "from 1 on"),
+    "NGram(-1)": ("got -1", "from 1 on"),
+    "NGram(2.5)": ("got 2.5", "whole number"),
+    'NGram("3")': ("got '3'", "whole number"),
+    'NGram(2, "laplace")': ("'laplace'", "kneser-ney"),
+    'NGram(2, "add-k", k=-1)': ("got -1", "above 0"),
+    'NGram(2, "add-k", k="a")': ("got 'a'", "above 0"),
+    "NGram(2, min_count=0)": ("got 0", "from 1 on"),
+    'NGram(2, vocabulary="abc")': ("'abc'", "list of words"),
+    "NGram(2).fit([])": ("got none", "at least one text"),
+    'NGram(2).fit("a b")': ("'a b'", "list of texts"),
+    "NGram(2).fit([1, 2])": ("int 1", "a string or a sequence of strings"),
+    "NGram(2).fit(None)": ("None", "list of texts"),
+    'NGram(2).log_prob("a")': ("no text yet", "fit(sentences)"),
+    'NGram(2).next_distribution("a")': ("no text yet", "fit(sentences)"),
+    'model.log_prob("a zebra")': ("'zebra'", "<unk>"),
+    "model.log_prob(5)": ("int 5", "a string or a sequence of strings"),
+    'model.next_distribution("zebra")': ("'zebra'", "<unk>"),
+    "model.next_distribution(3)": ("int 3", "a string or a sequence of strings"),
+    "model.perplexity([])": ("got none", "at least one text"),
+    'model.perplexity("a b")': ("'a b'", "list of texts"),
+    'model.perplexity(["a zebra"])': ("'zebra'", "<unk>"),
+    'model.sample("seed")': ("'seed'", "numpy.random.default_rng"),
+    "model.sample(-1)": ("-1", "seed"),
+    "model.sample(0, max_tokens=0)": ("got 0", "from 1 on"),
+    'model.sample(0, prefix="zebra")': ("'zebra'", "<unk>"),
+    "evaluate.cross_entropy(model, [])": ("got none", "at least one text"),
+    'evaluate.cross_entropy(model, "a b")': ("'a b'", "list of texts"),
+    'evaluate.cross_entropy("model", ["a"])': ("'model'", "log_probs"),
+    'evaluate.bits("x")': ("'x'", "a number"),
+    "evaluate.perplexity(None)": ("None", "a number"),
+    'evaluate.bits_per_character(model, ["a"], separator=3)': ("int 3", "a string"),
+    "evaluate.excess(model, tiny, [])": ("got none", "at least one text"),
+    "evaluate.kl(tiny, model, 3)": ("int 3", "a string or a sequence of strings"),
+    "evaluate.kl_by_position(tiny, 3, ['a'])": ("int 3", "log_probs"),
+    'evaluate.bleu(["a"], ["a", "b"])': ("1 hypotheses", "references for 2"),
+    'evaluate.bleu("a", ["a"])': ("'a'", "list of texts"),
+    'evaluate.span_f1([["O"]], [["O", "O"]])': ("truth has 1 tags", "predicted has 2"),
+    'evaluate.span_f1([["X-y"]], [["O"]])': ("'X-y'", "'B-TYPE'"),
+}
+
+WORLD = {
+    "World(distance=-1)": ("distance=-1", "0 or more"),
+    "World(distance=1.5)": ("distance=1.5", "whole number"),
+    'World(distance="far")': ("distance='far'", "whole number"),
+    'World(kinds=("poems",))': ("'poems'", "stories"),
+    'World(kinds="stories")': ("kinds='stories'", "tuple"),
+    "World(kinds=7)": ("kinds=7", "tuple"),
+    "World(kinds=())": ("kinds=()", "one or more"),
+    "World(clauses=(3, 1))": ("clauses=(3, 1)", "least ≤ largest"),
+    "World(clauses=(0, 1))": ("clauses=(0, 1)", "1 ≤ least"),
+    "World(clauses=2)": ("clauses=2", "(least, largest)"),
+    "tiny.sample(-1, 0)": ("n=-1", "0 or more"),
+    'tiny.sample("many", 0)': ("n='many'", "whole number"),
+    "tiny.sample(2.5, 0)": ("n=2.5", "whole number"),
+    "tiny.sample(3, -1)": ("seed=-1", "0 or more"),
+    'tiny.sample(3, "seed")': ("seed='seed'", "whole number"),
+    "tiny.log_prob(5)": ("5 is", "a string or a sequence of words"),
+    'tiny.log_prob("xyzzy")': ("'xyzzy'", "vocabulary"),
+    'tiny.next_distribution("xyzzy")': ("'xyzzy'", "vocabulary"),
+    'tiny.next_distribution(["a", 3])': ("['a', 3]", "a sequence of words"),
+    "tiny.posterior(story, [99])": ("99", "text of 4 tokens"),
+    "tiny.posterior(story, [-1])": ("-1", "start at 0"),
+    'tiny.posterior(story, "a")': ("masked='a'", "list of positions"),
+    "tiny.posterior(story, [0.5])": ("0.5", "positions start at 0"),
+    'tiny.posterior("xyzzy", [0])': ("'xyzzy'", "vocabulary"),
+    'tiny.entropy(per="word")': ("per='word'", '"token"'),
+    "tiny.instructions(-1, 0)": ("n=-1", "0 or more"),
+    'tiny.pairs("x", 0)': ("n='x'", "whole number"),
+    'tiny.translate("xyzzy plugh")': ("'xyzzy plugh'", "English sentence"),
+    "tiny.translate(5)": ("5 is", "a string or a sequence of words"),
+    "MaskingNoise(mask=-0.1)": ("mask=-0.1", "from 0 to 1"),
+    "world.detokenize(5)": ("5 is", "a string or a sequence of words"),
+}
+
+TRAINING = {
+    "Windows([1, 2, 3], 0, 1)": ("length=0", "at least 1"),
+    "Windows([1, 2, 3], 9, 1)": ("length=9", "at least 10 ids"),
+    "Windows([1, 2, 3], 1, 0)": ("batch_size=0", "at least 1"),
+    "Windows([0.5, 1.5], 1, 1)": ("float64", "whole numbers"),
+    'Windows("abc", 1, 1)': ("string", "token ids"),
+    "Windows([[1, 2], [3, 4]], 1, 1)": ("(2, 2)", "one flat row"),
+    "Windows([], 1, 1)": ("got 0", "at least 2 ids"),
+    "Windows([1, -2, 3], 1, 1)": ("-2", "at least 0"),
+    'Windows([1, 2, 3], 1, 1, device="abacus")': ("device='abacus'", "'cpu'"),
+    "Windows([1, 2, 3], 1, 1, seed=-1)": ("seed=-1", "at least 0"),
+    "Windows([1, 2, 3], 1, 1, epochs=0)": ("epochs=0", "at least 1"),
+    "Padded([], 2, pad=0, start=1, end=2)": ("empty", "at least one text"),
+    "Padded([[1.5]], 2, pad=0, start=1, end=2)": ("float64", "whole numbers"),
+    'Padded([[3]], 2, pad="p", start=1, end=2)': ("pad='p'", "at least 0"),
+    "Contexts([[3]], 0, 2, start=1, end=2)": ("context=0", "at least 1"),
+    "Contexts([[3]], 1, 2, start=-1, end=2)": ("start=-1", "at least 0"),
+    "SkipGrams([[1, 2]], 2, vocab_size=1)": ("id 2", "allows 0 … 0"),
+    "SkipGrams([[1, 2]], 2, vocab_size=9, window=0)": ("window=0", "at least 1"),
+    "SkipGrams([[1, 2]], 2, vocab_size=9, subsample=-1)": ("subsample=-1", "positive"),
+    'SkipGrams([[1, 2]], 2, vocab_size=9, power="x")': ("power='x'", "a number"),
+    "SkipGrams([[1]], 2, vocab_size=9)": ("no text has two words", "longer texts"),
+    "fit(steps=0)": ("steps=0", "at least 1"),
+    'fit(steps="two")': ("steps='two'", "whole number"),
+    "fit(lr=-1)": ("lr=-1", "positive"),
+    'fit(lr="fast")': ("lr='fast'", "positive"),
+    "fit(clip=0)": ("clip=0", "positive"),
+    "fit(weight_decay=-1)": ("weight_decay=-1", "not negative"),
+    'fit(schedule="zigzag")': ("schedule='zigzag'", "linear, cosine"),
+    "fit(warmup=9)": ("warmup=9", "below steps=2"),
+    "fit(accumulate=0)": ("accumulate=0", "at least 1"),
+    "fit(every=0)": ("every=0", "at least 1"),
+    "fit(batches=[])": ("step 1", "fewer steps"),
+    "fit(batches=None)": ("NoneType", "iterable of batches"),
+    'fit(model="model")': ("str", "torch module"),
+    "fit(loss=None)": ("NoneType", "loss(model, batch)"),
+    "fit(loss=lambda model, batch: 3.0)": ("got 3.0", "tensor without axes"),
+    "fit(loss=lambda model, batch: torch.ones(2))": ("tensor([1., 1.])", "tensor without axes"),
+    "fit(save_every=2)": ("save_every=2", "checkpoint path"),
+    'fit(checkpoint="x.pt", save_every=1)': ("load_state_dict", "lmcore.batches"),
+    "fit(seed=-1)": ("seed=-1", "at least 0"),
+    'fit(precision="half")': ("precision=half", "torch.float32"),
+    'fit(optimizer="adam")': ("optimizer='adam'", "torch.optim.SGD"),
+    'train.load("no-such-file")': ("no-such-file", ""),
+}
+
+EMBEDDINGS = {
+    'WordVectors(["a"], np.eye(2))': ("(2, 2)", "(1, C)"),
+    'WordVectors(["a", "b"], np.zeros(2))': ("(2,)", "(2, C)"),
+    'WordVectors(["a", "a"], np.eye(2))': ("'a'", "one vector"),
+    'WordVectors(["a", "b"], torch.full((2, 3), float("nan")))': ("'a'", "not finite"),
+    "WordVectors([], np.zeros((0, 3)))": ("empty", "at least one word"),
+    'vectors.neighbours("zebra")': ("'zebra'", "4 words"),
+    "vectors.neighbours(3)": ("3", "4 words"),
+    'vectors.neighbours("a", 0)': ("k=0", "at least 1"),
+    'vectors.neighbours("a", 99)': ("k=99", "3 words"),
+    'vectors.analogy("a", "b", "zebra")': ("'zebra'", "4 words"),
+    "vectors.score_analogies([])": ("empty", "four words"),
+    'vectors.score_analogies([("a", "b", "c")])': ("('a', 'b', 'c')", "four words"),
+    'vectors.score_analogies([("a", "b", "c", "zebra")])': ("'zebra'", "4 words"),
+    'vectors.score_analogies([("a", "b", "c", "d")], candidates=["zebra"])': ("'zebra'", "4 words"),
+    "analogies.analogy_questions([])": ("got 0", "two pairs"),
+    'analogies.analogy_questions([("a", "b", "c"), ("a", "b")])': ("('a', 'b', 'c')", "two words each"),
+    "analogies.project(np.zeros((3, 2)), k=5)": ("k=5", "(3, 2)"),
+    "analogies.project(np.zeros(3))": ("(3,)", "(N, C)"),
+    'analogies.project("x")': ("str", "(N, C)"),
+    "FeedForwardLM(0, 3, 5, 11)": ("vocab_size=0", "at least 1"),
+    "FeedForwardLM(7, 3, -5, 11)": ("dim=-5", "at least 1"),
+    'FeedForwardLM(7, 3, 5, "x")': ("hidden='x'", "whole number"),
+    "FeedForwardLM(7, 3, 5, 11, tie=True)": ("hidden=11", "equal dim"),
+    "net(torch.zeros(2, 4, dtype=torch.long))": ("4 words", "context=3"),
+    "net(torch.zeros(2, 3))": ("torch.float32", "torch.int64"),
+    "net(torch.full((2, 3), 7))": ("id 7", "0 … 6"),
+    "net(torch.full((2, 3), -1))": ("id -1", "0 … 6"),
+    "net([[1, 2, 3]])": ("list", "tensor of token ids"),
+    'embeddings.as_language_model(net, ["a", "b"])': ("has 2", "knows 7"),
+    'embeddings.as_language_model("net", ["a", "b"])': ("'net'", "FeedForwardLM"),
+    "SkipGram(7, -1)": ("dim=-1", "at least 1"),
+    "gram(torch.zeros(2), ids[:, None])": ("torch.float32", "torch.int64"),
+    "gram(ids, torch.zeros(3, 3, dtype=torch.long))": ("3 rows", "2 centres"),
+    "gram(ids + 9, ids[:, None])": ("id 9", "0 … 6"),
+    "gram(ids, ids)": ("(2,)", "2 axes"),
+    "embeddings.negative_sampling_loss(torch.zeros(3, 1))": ("(3, 1)", "at least one for noise"),
+    "embeddings.negative_sampling_loss(torch.zeros(3))": ("(3,)", "one column"),
+    "embeddings.negative_sampling_loss(ids[:, None])": ("torch.int64", "floating-point"),
+    "embeddings.negative_sampling_loss([[1.0, 2.0]])": ("list", "tensor"),
+}
+
+PAGES_AND_FIGURES = {
+    'corpora.load("shakespeare")': ("'shakespeare'", "tiny_shakespeare"),
+    "corpora.load(7)": ("7 is", "tiny_shakespeare"),
+    'corpora.available("x")': ("'x'", "tiny_shakespeare"),
+    "corpora.sha256(None)": ("None", "tiny_shakespeare"),
+    'corpora.load("wnut17")': ("wnut17/wnut17train.conll", "put that file at no-such-folder/wnut17/wnut17train.conll"),
+    "corpora.film_reviews()": ("http://127.0.0.1:9/rt_polarity", "LMCORE_DATA"),
+    'device.seed_all("x")': ("'x'", "non-negative integer"),
+    "device.seed_all(1.5)": ("1.5", "non-negative integer"),
+    "ledger.Page(7)": ("7 is", "01_language_models"),
+    'ledger.Page("01.md")': ("'01.md'", "01_language_models"),
+    'ledger.Page("99_page", config=["a"])': ("['a']", "a dict"),
+    'page.log("", 1)': ("''", "letters, digits"),
+    'page.log("x", "one")': ("'one'", "finite number"),
+    'page.log("x", float("nan"))': ("nan", "finite number"),
+    'page.log("x", torch.ones(2))': ("tensor([1., 1.])", "one by one"),
+    'page.table({"A": "nothing"})': ("'nothing'", "known so far"),
+    "page.table({})": ("{}", "a dict from label to name"),
+    'page.table("x")': ("'x'", "a dict from label to name"),
+    'page.skip("x y", "no data")': ("'x y'", "letters, digits"),
+    'page.skip("x", 5)': ("reason=5", "in words"),
+    "page.spread(3)": ("3 cannot", "letters, digits"),
+    'check.check("no_such_exercise", lambda: 1)': ("'no_such_exercise'", "the exercises are"),
+    "check.check(7, 7)": ("int: 7", "name of an exercise"),
+    'check.pack_submission("no_such_chapter", "Ann")': ("'no_such_chapter'", "exercises' folder"),
+    'check.pack_submission("01_language_models", "")': ("''", "your name"),
+    'widgets.NextWord(**{**figure, "stories": []})': ("0 texts", "at least one"),
+    'widgets.NextWord(**{**figure, "models": {}})': ("empty", "at least one"),
+    'widgets.NextWord(**{**figure, "models": {"a": 3}})': ("'a' is 3", "next_distribution"),
+    'widgets.NextWord(**{**figure, "truth": "truth"})': ("'truth'", "next_distribution"),
+    "widgets.NextWord(**figure, top=0)": ("top is 0", "1 to 50"),
+    "widgets.MergeStepper(7)": ("int 7", "string"),
+    'widgets.MergeStepper("abab", merges=-1)': ("merges is -1", "1 to 1000"),
+    'widgets.MergeStepper("abab", level="letters")': ("'letters'", "'bytes'"),
+    'widgets.EmbeddingMap(["a"], np.eye(2))': ("(2, 2)", "(1, C)"),
+    'widgets.EmbeddingMap(["a", "b", "c"], np.eye(3))': ("(3, 3)", "at least 4 words"),
+    'widgets.EmbeddingMap(list("abcd"), np.eye(4), analogy=("a", "b", "zebra"))': ("'zebra'", "'a', 'b', 'c', 'd'"),
+    'widgets.EmbeddingMap(list("abcd"), np.eye(4), analogy=tuple("abc"), groups={"g": ["zebra"]})': ("'zebra'", "4 words"),
+    'widgets.EmbeddingMap(list("abcd"), np.eye(4), analogy=tuple("abc"), k=0)': ("k is 0", "1 to 3"),
+}
+
+CALLS = TOKENISERS | LANGUAGE_MODELS | WORLD | TRAINING | EMBEDDINGS | PAGES_AND_FIGURES
+ALLOWED = {"ValueError", "FileNotFoundError", "DownloadError"}  # DownloadError is a FileNotFoundError
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, str]:
+    return errors(PRELUDE, CALLS)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_message_says_what_was_given_and_what_is_allowed(call: str, answers: dict[str, str]) -> None:
+    kind, _, message = answers[call].partition(": ")
+    assert kind in ALLOWED, answers[call]
+    for piece in CALLS[call]:
+        assert piece in message
+
+
+def test_a_wrong_answer_would_be_noticed() -> None:
+    """The harness itself: a call that works, and one that fails in Python's own words."""
+    found = errors("", ["1 + 1", "1 + 'a'"])
+    assert found["1 + 1"] == "no error"
+    assert found["1 + 'a'"].startswith("TypeError")
