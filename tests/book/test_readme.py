@@ -1,4 +1,7 @@
-"""The README's commands do what it shows: each ``$ command`` of a console block is run, its output compared (``...`` matches anything)."""
+"""The README's commands do what it shows: each ``$ command`` of a console block is run and its output compared.
+
+``...`` in the output shown matches anything.
+"""
 
 import doctest
 import os
@@ -31,7 +34,15 @@ def test_command_prints_what_the_readme_shows(command: str, shown: str) -> None:
     # The reader's shell, not pytest's: no variable that pytest or make has set may make a command work.
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "MAKE", "MFLAGS"))}
     done = subprocess.run(
-        command, shell=True, cwd=ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False
+        command,
+        shell=True,
+        cwd=ROOT,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
     assert SAME.check_output(shown, done.stdout, FLAGS), f"shown:\n{shown}\nprinted:\n{done.stdout}"
