@@ -3,8 +3,8 @@
 from html.parser import HTMLParser
 from pathlib import Path
 
-from lmcore import record
-from lmcore.record import Record, Run, Setting
+from lmcore.ledger import record
+from lmcore.ledger.record import Record, Run, Setting
 
 PAGE = """\
 ---

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from lmcore import sources
+from lmcore.corpora import sources
 
 DATA = Path(os.environ.get("LMCORE_DATA") or "/nowhere")
 

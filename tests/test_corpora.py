@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore import corpora, downloads, sources
-from lmcore.corpora import Pair
+from lmcore import corpora
+from lmcore.corpora import Pair, downloads, sources
 from tests.serving import ALL_FILES, DOWNLOADED, files_in, serving, tree
 
 

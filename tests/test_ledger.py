@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lmcore import device, ledger, record
+from lmcore import device, ledger
+from lmcore.ledger import record
 from tests.records import PAGE, Markup, recorded
 
 

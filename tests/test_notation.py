@@ -1,4 +1,4 @@
-"""The notation table and the code agree: every name in its last column exists, and every symbol of a chapter is in the table."""
+"""The notation table and the code agree: every name in its last column exists, and no symbol has two meanings."""
 
 import importlib
 import inspect

@@ -17,7 +17,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from lmcore import ledger, record
+from lmcore import ledger
+from lmcore.ledger import record
 from lmcore.site.execution import executed_notebook
 
 CHAPTER = re.compile(r"chapters/\d\d_\w+")

@@ -6,7 +6,8 @@ import statistics
 import numpy as np
 import pytest
 
-from lmcore import corpora, device, record
+from lmcore import corpora, device
+from lmcore.ledger import record
 from tests.records import PAGE, recorded, run, setting
 
 
@@ -122,6 +123,6 @@ def test_without_the_page_at_hand_nothing_is_called_old(chapters):
 def test_changed_files_of_the_package_are_named(chapters):
     rooms = {**record.imported_rooms(), "lmcore.gone": "1" * 64}
     assert {corpora.__name__, device.__name__} < rooms.keys()
-    assert not rooms.keys() & {"lmcore.ledger", "lmcore.record", "lmcore.site", "lmcore.tables"}
+    assert not rooms.keys() & {"lmcore.ledger", "lmcore.ledger.record", "lmcore.site", "lmcore.ledger.tables"}
     assert recorded(chapters, rooms=rooms).changed_rooms() == ["lmcore.gone"]
     assert record.room_hash("lmcore.corpora") != record.room_hash("lmcore.device") != ""

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lmcore import corpora, downloads
+from lmcore import corpora
+from lmcore.corpora import downloads
 from tests.serving import DOWNLOADED, files_in, serving
 
 

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from lmcore import ledger, record
+from lmcore import ledger
+from lmcore.ledger import record
 from tests.records import PAGE, Markup, recorded, run
 
 

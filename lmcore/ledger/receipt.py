@@ -12,7 +12,7 @@ its own it would make myst-nb warn of an output that it cannot show.) :func:`fin
              "memory_mb": peak of the process in 10⁶ bytes, "gpu_memory_mb": peak or null, "date": ""},
      "skipped": {name: reason}}
 
-``setting`` and ``run`` are :class:`lmcore.record.Setting` and :class:`lmcore.record.Run`, field by field.
+``setting`` and ``run`` are :class:`lmcore.ledger.record.Setting` and :class:`lmcore.ledger.record.Run`, field by field.
 """
 
 import json
@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, field
 from html import escape, unescape
 from typing import Any
 
-from lmcore.record import FORMAT, Run, Setting
-from lmcore.rounding import duration
+from lmcore.ledger.record import FORMAT, Run, Setting
+from lmcore.ledger.rounding import duration
 
 _ATTRIBUTE = re.compile(r'data-lmcore-receipt="([^"]*)"')
 
@@ -38,7 +38,7 @@ class Receipt:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The JSON object described at the top of :mod:`lmcore.receipt`."""
+        """The JSON object described at the top of :mod:`lmcore.ledger.receipt`."""
         return {
             "format": FORMAT,
             "chapter": self.chapter,

@@ -10,7 +10,7 @@ A chapter logs its numbers, shows them in tables, and ends with a receipt::
 ``python -m lmcore.ledger record 01_language_models --seeds 5`` executes the same page once per seed and keeps what its receipt
 says, so a number and its spread come from the same code. Nothing else writes a record.
 
-The receipt is also read by programs; :mod:`lmcore.receipt` describes it.
+The receipt is also read by programs; :mod:`lmcore.ledger.receipt` describes it.
 """
 
 import argparse
@@ -26,11 +26,12 @@ from typing import Any
 
 import torch
 
-from lmcore import corpora, device, record, recorder
-from lmcore.receipt import Receipt, find_receipt
-from lmcore.record import Record, Run, Setting, Spread
-from lmcore.rounding import Number
-from lmcore.tables import Overview, Table
+from lmcore import corpora, device
+from lmcore.ledger import record, recorder
+from lmcore.ledger.receipt import Receipt, find_receipt
+from lmcore.ledger.record import Record, Run, Setting, Spread
+from lmcore.ledger.rounding import Number
+from lmcore.ledger.tables import Overview, Table
 
 __all__ = ["Page", "all_records", "find_receipt", "overview"]
 
@@ -226,7 +227,3 @@ def main(argv: list[str] | None = None) -> int:
         if value:
             os.environ[variable] = value
     return recorder.main(options.chapter, options.seeds, options.again)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lmcore.downloads import Pinned
+from lmcore.corpora.downloads import Pinned
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lmcore import device, record
-from lmcore.receipt import Receipt, find_receipt
-from lmcore.record import Record
-from lmcore.rounding import duration
+from lmcore import device
+from lmcore.ledger import record
+from lmcore.ledger.receipt import Receipt, find_receipt
+from lmcore.ledger.record import Record
+from lmcore.ledger.rounding import duration
 
 
 class PageFailed(RuntimeError):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmcore.rounding import duration, like, number, plus_minus
+from lmcore.ledger.rounding import duration, like, number, plus_minus
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from lmcore import corpora, device, ledger, receipt, record
+from lmcore import corpora, device, ledger
+from lmcore.ledger import receipt, record
 from tests.records import PAGE
 
 

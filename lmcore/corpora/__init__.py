@@ -13,7 +13,7 @@ name                   what :func:`load` returns                                
 =====================  ==========================================================  =========================
 
 The first two are always there. The others are downloaded once, from an address and with a checksum that never change, into one
-cache (:mod:`lmcore.downloads`). ``python -m lmcore.corpora`` lists them; ``python -m lmcore.corpora --all`` fetches them.
+cache (:mod:`lmcore.corpora.downloads`). ``python -m lmcore.corpora`` lists them; with ``--all`` it fetches them.
 """
 
 import argparse
@@ -30,8 +30,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 from jaxtyping import Float, Int
 
-from lmcore.downloads import DownloadError, fetch, folder, present
-from lmcore.sources import SOURCES, about
+from lmcore.corpora.downloads import DownloadError, fetch, folder, present
+from lmcore.corpora.sources import SOURCES, about
 
 T = TypeVar("T")
 
@@ -281,7 +281,3 @@ def main(argv: list[str] | None = None) -> int:
             print(f"\n{name} ({'here' if available(name) else 'not here yet'})")
             print(f"  {source.title}\n  Licence: {source.licence}\n  From: {source.origin}")
     return int(failed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

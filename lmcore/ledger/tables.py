@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from lmcore.record import Record, Spread
-from lmcore.rounding import Number, duration, like, number
+from lmcore.ledger.record import Record, Spread
+from lmcore.ledger.rounding import Number, duration, like, number
 
 
 @dataclass(frozen=True)

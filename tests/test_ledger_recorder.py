@@ -5,7 +5,8 @@ import re
 import pytest
 import torch
 
-from lmcore import corpora, device, record, recorder
+from lmcore import corpora, device
+from lmcore.ledger import record, recorder
 from tests.records import PAGE
 
 

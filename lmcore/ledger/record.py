@@ -5,7 +5,7 @@ and a record holds one :class:`Run` per seed. All runs of a record share one :cl
 configuration, the data, the versions and the machine. A run under any other setting starts the record afresh, so a spread
 never mixes two experiments.
 
-:mod:`lmcore.recorder` writes these files (``python -m lmcore.ledger record <chapter>``), :mod:`lmcore.ledger` reads them.
+:mod:`lmcore.ledger.recorder` writes these files (``python -m lmcore.ledger record CHAPTER``), :mod:`lmcore.ledger` reads them.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 from lmcore import __version__
-from lmcore.rounding import Number, plus_minus
+from lmcore.ledger.rounding import Number, plus_minus
 
 FORMAT = 1
 # Rooms that print, check or build, and never compute a number.
-_SILENT = re.compile(r"lmcore\.(check|downloads|ledger|receipt|record|recorder|rounding|site|tables|widgets)\b")
+_SILENT = re.compile(r"lmcore\.(check|corpora\.downloads|ledger|site|widgets)\b")
 
 
 def chapters_folder() -> Path:
     """``chapters/`` of the checkout that ``lmcore`` was imported from (it need not exist: a reader may have one page only)."""
-    return Path(__file__).resolve().parent.parent / "chapters"
+    return Path(__file__).resolve().parents[2] / "chapters"
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def code_hash(chapter: str, chapters: Path | None = None) -> str:
 
 def room_hash(room: str) -> str:
     """SHA-256 of one file of ``lmcore``, by module name, or ``""`` if there is none any more."""
-    base = Path(__file__).resolve().parent.parent.joinpath(*room.split("."))
+    base = Path(__file__).resolve().parents[2].joinpath(*room.split("."))
     for path in (base.with_suffix(".py"), base / "__init__.py"):
         if path.is_file():
             return _sha256(path.read_bytes().replace(b"\r\n", b"\n"))
