@@ -1,6 +1,7 @@
 """The student's check: data, comparison, one call, diagnosis, feedback, submission."""
 
 import builtins
+import ctypes
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from collections import Counter, namedtuple
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,9 +23,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import exercises
-from lmcore.check import check, pack_submission, sources, wire
+from lmcore.check import check, limit, pack_submission, sources, wire
 from lmcore.check.diagnose import diagnose, examine
-from lmcore.check.limit import TimeLimitError, time_limit
+from lmcore.check.limit import TimeLimitError, call_within
 from lmcore.check.question import Mistake, Question
 from lmcore.check.run import Answer, Case, run_case
 from lmcore.check.show import show
@@ -232,14 +234,24 @@ def test_show_is_short_and_rounded():
 # One call
 
 
-def test_time_limit_ends_a_loop_and_leaves_nothing_behind():
-    start = time.perf_counter()
-    with pytest.raises(TimeLimitError), time_limit(0.1):
-        run_case_forever()
-    assert time.perf_counter() - start < 5
-    until = time.perf_counter() + 0.8  # longer than the pause between two attempts
+def run_forever():
+    while True:
+        pass
+
+
+def busy(seconds):
+    until = time.perf_counter() + seconds
     while time.perf_counter() < until:
         pass
+    return "ended"
+
+
+def test_time_limit_ends_a_loop_and_leaves_nothing_behind():
+    start = time.perf_counter()
+    with pytest.raises(TimeLimitError):
+        call_within(0.1, run_forever)
+    assert time.perf_counter() - start < 5
+    busy(0.8)  # longer than the pause between two attempts
     assert not [thread for thread in threading.enumerate() if thread.name == "time limit"]
 
 
@@ -248,28 +260,49 @@ def test_time_limit_ends_a_loop_that_swallows_it():
         swallowed = 0
         while True:
             try:
-                while True:
-                    pass
+                run_forever()
             except:  # noqa: E722
                 swallowed += 1
                 if swallowed == 2:
                     raise
 
-    with pytest.raises(TimeLimitError), time_limit(0.05):
-        stubborn()
+    with pytest.raises(TimeLimitError):
+        call_within(0.05, stubborn)
+
+
+def test_time_limit_returns_the_value_and_passes_errors_on():
+    assert call_within(60.0, lambda: 7) == call_within(math.inf, lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        call_within(60.0, lambda: 1 / 0)
 
 
 def test_time_limit_at_the_very_end_neither_escapes_nor_stays():
-    """The body ends at about the moment the limit is reached: the exception may arrive while the limit is being lifted."""
+    """The function ends at about the moment the limit is reached: the exception may arrive while the limit is lifted."""
     ended = 0
-    for _ in range(200):
-        with suppress(TimeLimitError), time_limit(0.0005):
-            until = time.perf_counter() + 0.0005
-            while time.perf_counter() < until:
-                pass
-            ended += 1
+    for _ in range(400):
+        with suppress(TimeLimitError):
+            ended += call_within(0.0005, lambda: busy(0.0005)) == "ended"
         sum(range(1000))
     assert ended > 0
+    busy(0.6)
+
+
+def test_time_limit_that_fires_while_it_is_lifted_is_taken_back(monkeypatch):
+    lifted = []
+
+    class Late(threading.Event):
+        def set(self):
+            lifted.append(self)
+            if len(lifted) == 2:  # the first call says that the function begins, the second that it is over
+                target = ctypes.c_ulong(threading.get_ident())
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(target, ctypes.py_object(TimeLimitError))
+            super().set()
+
+    names = {name: getattr(threading, name) for name in ("Thread", "Lock", "get_ident")}
+    monkeypatch.setattr(limit, "threading", SimpleNamespace(Event=Late, **names))
+    assert call_within(60.0, lambda: "value") == "value"
+    assert len(lifted) == 3  # and lifted once more
+    assert lifted[2].is_set()
 
 
 def test_time_limit_works_beside_a_profiler_and_in_any_thread():
@@ -277,20 +310,17 @@ def test_time_limit_works_beside_a_profiler_and_in_any_thread():
 
     def work():
         sys.setprofile(lambda *_: None)
-        try:
-            for _ in range(3):
-                with time_limit(0.05):
-                    while True:
-                        sum(range(10))
-        except TimeLimitError:
-            seen.append("ended")
-        with time_limit(5.0):
-            seen.append(sum(range(1000)))
+        for _ in range(3):
+            try:
+                call_within(0.05, run_forever)
+            except TimeLimitError:
+                seen.append("stopped")
+        seen.append(call_within(60.0, lambda: sum(map(abs, range(1000)))))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join(20)
-    assert seen == ["ended", 499500]
+    assert seen == ["stopped", "stopped", "stopped", 499500]
 
 
 def raises(error):
@@ -310,15 +340,10 @@ def test_run_case_says_what_happened():
     assert (answer.status, answer.error, answer.message) == ("raised", "KeyError", "'gone'")
     assert answer.line.endswith(": raise error")
     assert run_case(raises(SystemExit(3)), case).error == "SystemExit"
-    assert run_case(lambda x: run_case_forever(), case, seconds=0.1).status == "timeout"
+    assert run_case(lambda x: run_forever(), case, seconds=0.1).status == "timeout"
     assert case.args == ([3, 4],)
     with pytest.raises(KeyboardInterrupt):
         run_case(raises(KeyboardInterrupt()), case)
-
-
-def run_case_forever():
-    while True:
-        pass
 
 
 def test_run_case_survives_an_error_that_cannot_be_shown():
@@ -432,7 +457,7 @@ def test_general_feedback_names_what_to_look_at(function, kind, says):
 def test_an_endless_loop_is_stopped_once_and_the_rest_skipped():
     question = make_question(square, [doubled], seconds=0.2)
     start = time.perf_counter()
-    result = examine(question, lambda x: run_case_forever())
+    result = examine(question, lambda x: run_forever())
     assert result.kind == "timeout"
     assert "Does every loop end" in result.hint
     assert time.perf_counter() - start < 5
@@ -443,6 +468,7 @@ def test_a_changed_input_fails_although_the_value_is_right():
     result = examine(question, lambda x: sum(x) + (x.clear() or 0))
     assert result.kind == "changed"
     assert "changes its input x" in result.hint
+    assert result.example.got == "3\nand x was changed"
 
 
 def test_a_known_mistake_that_changes_its_input_is_told_apart():
@@ -452,9 +478,22 @@ def test_a_known_mistake_that_changes_its_input_is_told_apart():
         x.clear()
         return total
 
-    question = make_question(sum, [clears], inputs=(([1, 2],),), hidden=(([4],),))
-    assert kind_of(question, clears) == "clears"
+    def longest(x):
+        """You took the largest."""
+        return max(x)
+
+    def sorts(x):
+        """You took the largest and sorted the input."""
+        x.sort()
+        return x[-1]
+
+    question = make_question(sum, [clears, longest, sorts], inputs=(([2, 1],),), hidden=(([4, 3],),))
     assert kind_of(question, sum) == "passed"
+    for mistake in (clears, longest, sorts):
+        result = examine(question, mistake)
+        assert (result.kind, result.hint) == (mistake.__name__, mistake.__doc__)
+    without = make_question(sum, [longest], inputs=(([2, 1],),), hidden=(([4, 3],),))
+    assert kind_of(without, sorts) == "longest"  # where no mistake is known to change its input, the value counts
 
 
 def test_an_input_for_which_an_error_is_asked():

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmcore.check.limit import TimeLimitError, time_limit
+from lmcore.check.limit import TimeLimitError, call_within
 from lmcore.check.values import UnsupportedError, difference, plain
 
 
@@ -90,8 +90,8 @@ def run_case(function: Callable, case: Case, *, probe: str = "call", seconds: fl
     """
     args = [arg.to(device) if isinstance(arg, torch.Tensor) else arg for arg in plain(list(case.args))]
     try:
-        with _seeded(), time_limit(seconds):
-            value = PROBES[probe](function, args)
+        with _seeded():
+            value = call_within(seconds, lambda: PROBES[probe](function, args))
     except TimeLimitError:
         if math.isinf(seconds):  # the limit is not ours
             raise
