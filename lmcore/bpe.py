@@ -156,7 +156,7 @@ class BPE(Tokenizer):
         return self._ids(_check_encodable(text))
 
     def encode_bytes(self, data: bytes) -> list[int]:
-        """The numbers of the tokens of any bytes; of UTF-8, the same as :meth:`encode` of the text. No special tokens.
+        """The numbers of the tokens of any bytes; of UTF-8, the same as ``encode`` of the text. No special tokens.
 
         Raises:
             ValueError: ``data`` is not bytes.

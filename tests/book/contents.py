@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,14 @@ CHAPTERS = [page for page in READING if re.fullmatch(r"chapters/\d\d_\w+", page)
 EXERCISES = [page for page in READING if page.endswith("/exercises")]
 
 
+@cache
 def soup(site: Path, name: str) -> BeautifulSoup:
     """A built page, parsed."""
     return BeautifulSoup((site / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def anchors(site: Path, name: str) -> frozenset[str]:
+    """The places in a page that a link can lead to."""
+    page = soup(site, name)
+    return frozenset([e["id"] for e in page.find_all(id=True)] + [e["name"] for e in page.find_all("a", attrs={"name": True})])
