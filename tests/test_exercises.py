@@ -1,10 +1,8 @@
-"""The banks are proven, the proof itself is tested by breaking things, and a pack works for a student who has nothing else."""
+"""The banks are proven, and the proof itself is tested by breaking things."""
 
 import ast
 import random
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +10,10 @@ import torch
 import exercises
 from exercises import validate
 from exercises.ch02_tokens.bank import count_pairs as counting
-from exercises.grader import mutants, notebook, pack, secrecy
+from exercises.grader import mutants, notebook, secrecy
 from exercises.grader.exercise import Exercise, hidden, hint, normal, public
 from exercises.grader.source import standalone
 from exercises.grader.validate import prove
-from lmcore.check import check, sources
 from lmcore.check.diagnose import diagnose, examine
 from lmcore.check.run import Answer
 
@@ -296,126 +293,6 @@ def edited(monkeypatch, tmp_path, old, new, chapter="ch02_tokens"):
 )
 def test_notebook_problems_are_found(monkeypatch, tmp_path, old, new, says):
     assert says in edited(monkeypatch, tmp_path, old, new)
-
-
-# The pack
-
-
-@pytest.fixture(scope="module")
-def packs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("release")
-    assert pack.main([str(folder)]) == 0
-    return folder
-
-
-def test_pack_holds_three_files_and_no_answer(packs):
-    assert sorted(path.name for path in packs.iterdir()) == exercises.chapters()
-    for chapter in exercises.chapters():
-        assert sorted(path.name for path in (packs / chapter).iterdir()) == ["cases.json", "exercises.ipynb", "exercises.md"]
-        text = "\n".join(path.read_text(encoding="utf-8") for path in (packs / chapter).iterdir())
-        for exercise in exercises.bank(chapter):
-            for answer in [exercise.reference, *exercise.right, *exercise.wrong]:
-                body = [line.strip() for line in standalone(answer).splitlines() if line.startswith("    ")]
-                code = [line for line in body if len(line) > 25 and ("=" in line or line.startswith("return"))]
-                assert sum(line in text for line in code) <= len(code) / 2, answer.__name__
-        assert "exercises.ch" not in text
-        for name, question in sources.read(packs / chapter / "cases.json").items():
-            drawn = [case for case in exercises.get(name).draw(0) if case.public]
-            assert [case.label for case in question.cases] == [case.label for case in drawn]
-            assert all(case.public for case in question.cases)
-
-
-def test_pack_notebooks_are_the_same_and_valid(packs):
-    nbformat, jupytext = pytest.importorskip("nbformat"), pytest.importorskip("jupytext")
-    for chapter in exercises.chapters():
-        text = jupytext.read(packs / chapter / "exercises.md")
-        ipynb = nbformat.read(packs / chapter / "exercises.ipynb", 4)
-        nbformat.validate(ipynb)
-        assert [cell.source for cell in ipynb.cells] == [cell.source for cell in text.cells]
-        assert ipynb.metadata["lmcore"] == {"chapter": chapter, "edition": exercises.EDITION}
-
-
-@pytest.mark.parametrize("name", exercises.names())
-def test_check_says_the_same_from_a_pack_as_in_the_checkout(name, packs, monkeypatch, capsys):
-    exercise = exercises.get(name)
-    answers = [exercise.reference, *exercise.right, *exercise.wrong, lambda *_: None, lambda *_: 1 / 0]
-    here = [check(name, answer) for answer in answers]
-    monkeypatch.chdir(packs / exercise.chapter)
-    monkeypatch.setitem(sys.modules, "exercises", None)  # a student has no bank
-    assert [check(name, answer) for answer in answers] == here
-    assert [result._repr_html_() for result in here] == [check(name, answer)._repr_html_() for answer in answers]
-    assert all(result.passed for result in here[: 1 + len(exercise.right)])
-    assert [result.kind for result in here[1 + len(exercise.right) : -2]] == [wrong.__name__ for wrong in exercise.wrong]
-
-
-def test_packing_again_replaces_its_files_only(packs, tmp_path, capsys):
-    assert pack.main([str(tmp_path), "ch02_tokens"]) == 0
-    target = tmp_path / "ch02_tokens"
-    (target / "cases.json").write_text("old")
-    (target / "notes.txt").write_text("mine")
-    assert pack.main([str(tmp_path), "ch02_tokens"]) == 0
-    assert (target / "cases.json").read_text() == (packs / "ch02_tokens" / "cases.json").read_text()
-    assert (target / "notes.txt").read_text() == "mine"
-    assert pack.main([str(tmp_path), "ch99"]) == 1
-    assert "no chapter 'ch99'" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["ch02_tokens"]
-
-
-def test_a_pack_with_an_answer_in_it_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "write", lambda questions, path: path.write_text(exercises.solution("wordpiece")))
-    with pytest.raises(ValueError, match=r"ch02_tokens cannot be packed: .*code of wordpiece"):
-        pack.pack("ch02_tokens", tmp_path)
-    assert list((tmp_path / "ch02_tokens").iterdir()) == []
-
-
-# A student with a kernel
-
-
-def run_notebook(folder: Path, answers: dict[str, str], after: str = "") -> dict[str, str]:
-    """Execute a pack's notebook in a kernel with ``answers`` in place of stubs; what each check shows, as text and as HTML."""
-    import nbformat
-    from nbclient import NotebookClient
-
-    path = folder / "exercises.ipynb"
-    book = nbformat.read(path, 4)
-    for cell in book.cells:
-        if cell.metadata.get("exercise") in answers:
-            cell.source = answers[cell.metadata["exercise"]]
-    nbformat.write(book, path)
-    if after:
-        book.cells.append(nbformat.v4.new_code_cell(after))
-    client = NotebookClient(book, timeout=120, resources={"metadata": {"path": str(folder)}})
-    client.execute()
-    shown = {}
-    for cell in book.cells:
-        for output in cell.get("outputs", []):
-            if "data" in output:
-                shown[cell.source.splitlines()[-1]] = output["data"].get("text/html", "") + output["data"]["text/plain"]
-            else:
-                shown[cell.source.splitlines()[-1]] = output.get("text", "") + output.get("evalue", "")
-    return shown
-
-
-def test_student_in_a_kernel_sees_hints_and_hands_in(tmp_path, monkeypatch):
-    pytest.importorskip("nbclient")
-    monkeypatch.setenv("PYTHONPATH", "")
-    pack.pack("ch02_tokens", tmp_path)
-    folder = tmp_path / "ch02_tokens"
-    (folder / "exercises.md").unlink()
-    wrong = standalone(exercises.get("merge_pair").wrong[1]).replace("def first_only", "def merge_pair")
-    answers = {
-        "count_pairs": exercises.solution("count_pairs"),
-        "merge_pair": wrong,
-        "bpe_encode": "def bpe_encode(word, merges):\n    while True:\n        pass",
-    }
-    hand_in = 'pack_submission("ch02_tokens", student="Ada")'
-    shown = run_notebook(folder, answers, after=f"from lmcore.check import pack_submission\n{hand_in}")
-    assert "Passed: count_pairs" in shown['check("count_pairs", count_pairs)']
-    assert "Only the first place in each word was merged" in shown['check("merge_pair", merge_pair)']
-    assert "did not finish within 5 s" in shown['check("bpe_encode", bpe_encode)']
-    assert "Not written yet" in shown['check("wordpiece", wordpiece)']
-    assert "3 of 4 exercises written, edition 1" in shown[hand_in]
-    assert (folder / "ch02_tokens-ada.zip").is_file()
 
 
 def test_answers_travel_as_plain_data():
