@@ -31,6 +31,7 @@ lab: $(READY)  ## open the chapters and exercises as notebooks in JupyterLab
 
 test: $(READY)  ## run all tests, the quick ones first; builds the book if it is not there
 	$(PY) -m tests.system
+	$(PY) -m exercises.validate
 	$(PY) -m pytest
 
 quick: $(READY)  ## run the tests that need neither the built book nor a browser
