@@ -98,10 +98,10 @@ def prune(app: Sphinx, exception: Exception | None) -> None:
     for pattern in UNUSED:
         for path in static.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    pages = app.env.found_docs
+    pages = {*app.env.found_docs, "index", "genindex", "search"}
     for path in Path(app.outdir).rglob("*.html"):
         name = path.relative_to(app.outdir).with_suffix("").as_posix()
-        if "/" in name and not name.startswith("_") and name not in pages:
+        if not name.startswith("_") and name not in pages:
             path.unlink()  # a page that has left the book
     theme = static / "styles" / "pydata-sphinx-theme.css"
     theme.write_text(ICON_FONT.sub("", theme.read_text(encoding="utf-8")), encoding="utf-8")
