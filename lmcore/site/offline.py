@@ -78,16 +78,18 @@ def copy_mathjax(app: Sphinx) -> None:
 
 
 def drop_dead_scripts(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Take sphinx-thebe off the page: it is always on, declares the same constant twice and wants a server."""
-    context["script_files"] = [
-        script
-        for script in context.get("script_files", [])
-        if "THEBE" not in (getattr(script, "attributes", {}).get("body") or "")
-        and "sphinx-thebe" not in str(getattr(script, "filename", script))
-    ]
-    context["css_files"] = [
-        sheet for sheet in context.get("css_files", []) if "sphinx-thebe" not in str(getattr(sheet, "filename", sheet))
-    ]
+    """Take off the page what it cannot use: sphinx-thebe everywhere, MathJax where there is no formula.
+
+    sphinx-thebe is always on in jupyter-book 1, declares the same constant twice and wants a server.
+    """
+    unused = ["thebe"] if 'class="math' in context.get("body", "") else ["thebe", "mathjax"]
+    for kind in ("script_files", "css_files"):
+        context[kind] = [file for file in context.get(kind, []) if not any(word in _text(file) for word in unused)]
+
+
+def _text(file: Any) -> str:
+    """Name and body of a script or style sheet, in small letters."""
+    return f"{getattr(file, 'filename', file)} {(getattr(file, 'attributes', None) or {}).get('body', '')}".lower()
 
 
 def prune(app: Sphinx, exception: Exception | None) -> None:
