@@ -7,8 +7,6 @@ READY := $(VENV)/.ready
 
 # Waiting threads sleep instead of spinning: on a shared machine a spinning pair can slow a step tenfold.
 export OMP_WAIT_POLICY ?= PASSIVE
-# Importing the book must not write to, or read from, the reader's own JupyterLab settings.
-export JUPYTER_PLATFORM_DIRS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help book lab test quick lint bench data release lock clean
