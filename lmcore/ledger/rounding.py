@@ -4,19 +4,23 @@ import math
 
 Number = int | float
 
+# A deviation of this share of the mean or less comes from the order in which floating-point numbers were added.
+SAME = 1e-12
+
 
 def plus_minus(mean: Number, sd: float) -> str:
     """``mean ± sd`` with as many digits as the standard deviation supports.
 
     The Particle Data Group's rule: the three leading digits of the deviation decide. Up to 354 it keeps two digits, up to 949
     one, above that it is rounded up to 1000 and keeps two. The mean is cut at the same place. Without a deviation
-    (``nan`` or 0) the mean has four significant digits. Where both are tiny they share a power of ten.
+    (``nan``, or 0 up to what the order of a floating-point sum changes) the mean has four significant digits. Where both are
+    tiny they share a power of ten.
 
     Source: Review of Particle Physics, introduction, section 5.3.
     """
     if math.isnan(sd):
         return number(mean)
-    if sd == 0:
+    if sd <= SAME * abs(mean):
         return f"{number(mean)} ± 0"
     if (largest := max(abs(mean), sd)) < 1e-4:
         power = math.floor(math.log10(largest))

@@ -56,7 +56,7 @@ function render({ model, el }) {
   const stripScale = h("span", { class: "lmw-scale", "aria-hidden": "true" });
   const stripNote = h("p", { class: "lmw-note" });
   const tableBody = h("tbody");
-  const table = h("table", { class: "lmw-table" },
+  const table = h("table", { class: "lmw-table lmw-words" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Next word"), h("td", {}), h("th", { scope: "col" }, "Model"), h("th", { scope: "col" }, "Truth"))), tableBody);
   const numbers = h("div", { class: "lmw-facts" });
   body.append(controls(pickStory.node, pickModel.node), text, scope, controls(back, next, place.node, worst),
