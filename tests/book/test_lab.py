@@ -31,6 +31,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def settings() -> str:
+    """The folder in which the command of ``make lab`` lets JupyterLab find the book's settings."""
+    lines = subprocess.run(["make", "-n", "lab"], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    (folder,) = re.findall(r'JUPYTER_CONFIG_PATH="([^"]+)" \S+jupyter lab', lines)
+    return folder
+
+
 class Lab:
     """A running JupyterLab with empty settings of its own, on copies of the chapters."""
 
@@ -43,7 +50,7 @@ class Lab:
         own = {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
         own |= {f"JUPYTERLAB_{kind}_DIR": str(folder / kind.lower()) for kind in ("SETTINGS", "WORKSPACES")}
         own |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_PLATFORM_DIRS": "1"}
-        env = {**os.environ, **own, "JUPYTER_CONFIG_PATH": str(ROOT), "LMCORE_SCALE": "smoke", "LMCORE_DEVICE": "cpu"}
+        env = {**os.environ, **own, "JUPYTER_CONFIG_PATH": settings(), "LMCORE_SCALE": "smoke", "LMCORE_DEVICE": "cpu"}
         self.log = (folder / "log").open("w", encoding="utf-8")
         self.process = subprocess.Popen(
             [
