@@ -53,6 +53,8 @@ function fill(element, attributes, children) {
     else if (name === "style") for (const [key, v] of Object.entries(value)) element.style.setProperty(key, v);
     else element.setAttribute(name, value === true ? "" : value);
   }
+  // In JupyterLab an arrow key belongs to the control that has the focus, not to the notebook's shortcuts.
+  if (element.matches("input, select, button, textarea, [tabindex]")) element.setAttribute("data-lm-suppress-shortcuts", "true");
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
   return element;
 }

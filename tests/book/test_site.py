@@ -1,10 +1,12 @@
 """Every page of the built site in Chromium: offline, silent, readable by everyone, on every screen and on paper."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 
 from tests.book.contents import CHAPTERS, EXERCISES, PAGES, READING
 from tests.book.pages import Opened, opened
@@ -88,7 +90,8 @@ def test_search_finds_a_word_of_a_chapter(site: Path, served: str, scheme: str) 
         if scheme == "http":
             view.page.locator("#search-results li .context").first.wait_for()
         link.click()
-        assert "perplexity" in view.page.locator("main").inner_text().lower()
+        expect(view.page.locator("article")).to_contain_text("perplexity", ignore_case=True)
+        expect(view.page).not_to_have_url(re.compile(r"search\.html"))
         view.clean()
 
 
