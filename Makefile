@@ -25,7 +25,7 @@ book: $(READY)  ## run every chapter and write the site to _build/html
 	$(PY) -m lmcore.site
 
 lab: $(READY)  ## open the chapters and exercises as notebooks in JupyterLab
-	JUPYTER_CONFIG_PATH="$(CURDIR)" $(BIN)/jupyter lab chapters/index.md
+	JUPYTER_CONFIG_PATH="$(CURDIR)" $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/chapters/01_language_models.md
 
 test: $(READY)  ## run all tests, the quick ones first; builds the book if it is not there
 	$(PY) -m tests.system

@@ -90,11 +90,14 @@ def test_jupyterlab_names_the_running_cell(tmp_path):
     client.start_channels()
 
     def run(code: str, cell: str | None) -> str:
-        message = client.session.msg("execute_request", {"code": code, "silent": False, "store_history": True})
+        # An error must not make the kernel drop the request after it.
+        content = {"code": code, "silent": False, "store_history": True, "stop_on_error": False}
+        message = client.session.msg("execute_request", content)
         message["metadata"] = {"cellId": cell} if cell else {}
         client.shell_channel.send(message)
         while (reply := client.get_shell_msg(timeout=60))["parent_header"].get("msg_id") != message["header"]["msg_id"]:
             pass
+        assert reply["content"]["status"] in ("ok", "error"), reply["content"]
         return reply["content"].get("evalue", "")
 
     try:
