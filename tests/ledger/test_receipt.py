@@ -7,18 +7,6 @@ import torch
 
 from lmcore import corpora, device, ledger
 from lmcore.ledger import receipt, record
-from tests.records import PAGE
-
-
-@pytest.fixture(autouse=True)
-def _on_cpu(monkeypatch):
-    monkeypatch.setenv("LMCORE_DEVICE", "cpu")
-
-
-@pytest.fixture
-def chapters(tmp_path):
-    (tmp_path / "99_page.md").write_text(PAGE, encoding="utf-8")
-    return tmp_path
 
 
 def test_a_receipt_says_what_ran_and_survives_html(chapters, monkeypatch):

@@ -2,22 +2,9 @@
 
 import re
 
-import pytest
-
 from lmcore import ledger
 from lmcore.ledger import record
-from tests.records import PAGE, Markup, recorded, run
-
-
-@pytest.fixture(autouse=True)
-def _on_cpu(monkeypatch):
-    monkeypatch.setenv("LMCORE_DEVICE", "cpu")
-
-
-@pytest.fixture
-def chapters(tmp_path):
-    (tmp_path / "99_page.md").write_text(PAGE, encoding="utf-8")
-    return tmp_path
+from tests.ledger.records import Markup, recorded, run
 
 
 def test_without_a_record_a_table_has_the_command_and_no_spread(chapters):

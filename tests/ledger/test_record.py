@@ -8,18 +8,7 @@ import pytest
 
 from lmcore import corpora, device
 from lmcore.ledger import record
-from tests.records import PAGE, recorded, run, setting
-
-
-@pytest.fixture(autouse=True)
-def _on_cpu(monkeypatch):
-    monkeypatch.setenv("LMCORE_DEVICE", "cpu")
-
-
-@pytest.fixture
-def chapters(tmp_path):
-    (tmp_path / "99_page.md").write_text(PAGE, encoding="utf-8")
-    return tmp_path
+from tests.ledger.records import PAGE, recorded, run, setting
 
 
 def test_the_deviation_is_that_of_a_sample(chapters):

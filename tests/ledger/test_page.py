@@ -9,18 +9,7 @@ import torch
 
 from lmcore import device, ledger
 from lmcore.ledger import record
-from tests.records import PAGE, Markup, recorded
-
-
-@pytest.fixture(autouse=True)
-def _on_cpu(monkeypatch):
-    monkeypatch.setenv("LMCORE_DEVICE", "cpu")
-
-
-@pytest.fixture
-def chapters(tmp_path):
-    (tmp_path / "99_page.md").write_text(PAGE, encoding="utf-8")
-    return tmp_path
+from tests.ledger.records import Markup, recorded
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,7 @@ import torch
 
 from lmcore import corpora, device
 from lmcore.ledger import record, recorder
-from tests.records import PAGE
-
-
-@pytest.fixture(autouse=True)
-def _on_cpu(monkeypatch):
-    monkeypatch.setenv("LMCORE_DEVICE", "cpu")
-
-
-@pytest.fixture
-def chapters(tmp_path):
-    (tmp_path / "99_page.md").write_text(PAGE, encoding="utf-8")
-    return tmp_path
+from tests.ledger.records import PAGE
 
 
 def test_recording_runs_the_page_once_per_seed_and_resumes(chapters, monkeypatch):
