@@ -1,7 +1,9 @@
 """The parts of the site's extension that need no build: what the cache depends on, the contract's rows, what is refused."""
 
 import json
+import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import sphinx_book_theme
 from lmcore import corpora
 from lmcore.ledger import find_receipt
 from lmcore.ledger.record import Record, Run, Setting
-from lmcore.site import contract, execution, offline, pages, widgets
+from lmcore.site import contract, cover, execution, offline, pages, widgets
+from lmcore.world import World
 
 
 @pytest.fixture
@@ -167,3 +170,37 @@ def test_settings_of_jupyterlab_are_valid_json() -> None:
     assert settings["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"]["markdown"] == "Jupytext Notebook"
     disabled = json.loads((folder / "page_config.json").read_text(encoding="utf-8"))["disabledExtensions"]
     assert all(disabled.values())
+
+
+def test_the_cover_draws_what_is_true() -> None:
+    """Only the place and the verb decide what is built on a beach, and the marks stand at the world's probabilities."""
+    world = World()
+    worth = {cover.PREFIX[i]: cover.needed(world, cover.PREFIX, i) for i in (0, 2, 4, 8)}
+    assert worth["Alice"] == pytest.approx(0, abs=1e-12)
+    assert worth["to"] == pytest.approx(0, abs=1e-12)
+    assert worth["beach"] > worth["built"] > 0.1
+    drawn = cover.drawing()
+    for word, p in world.next_distribution(cover.PREFIX).items():
+        assert f"{word}: model" in drawn
+        assert f"truth {p:.0%}" in drawn
+        assert f"M{452 + cover.FULL * p:.1f} " in drawn
+
+
+def test_what_a_word_is_worth_is_a_divergence_from_the_mean_over_the_words_it_could_be() -> None:
+    """Checked by summing over every text of the language that can be enumerated."""
+    world = World.tiny()
+    texts = [(tokens, p) for tokens, p in world.enumerate_texts() if len(tokens) > 2]
+    prefix = texts[0][0][:2]
+
+    def following(fits: Callable[[tuple[str, ...]], bool]) -> dict[str, float]:
+        weight: dict[str, float] = {}
+        for tokens, p in texts:
+            if fits(tokens):
+                weight[tokens[2]] = weight.get(tokens[2], 0.0) + p
+        return {word: p / sum(weight.values()) for word, p in weight.items()}
+
+    for i in (0, 1):
+        known = following(lambda tokens: tokens[:2] == prefix)
+        blind = following(lambda tokens, i=i: tokens[1 - i] == prefix[1 - i])
+        expected = sum(p * math.log2(p / blind[word]) for word, p in known.items())
+        assert cover.needed(world, prefix, i) == pytest.approx(expected, abs=1e-12)

@@ -72,3 +72,10 @@ def test_durations():
         "2.0 minutes",
         "75.0 minutes",
     ]
+
+
+def test_a_deviation_from_the_order_of_a_sum_is_none():
+    same = [sum(order) for order in ([0.1, 0.2, 0.3], [0.3, 0.2, 0.1])]
+    assert same[0] != same[1]
+    assert plus_minus(same[0], abs(same[0] - same[1])) == "0.6000 ± 0"
+    assert plus_minus(0.6, 1e-9) == "0.6000000000 ± 0.0000000010"
