@@ -4,7 +4,8 @@
 name                   what :func:`load` returns                                   where from
 =====================  ==========================================================  =========================
 ``manual``             the Python language manual, one ``str``                     the standard library
-``digits``             :class:`Digits`, 1,797 handwritten digits                   scikit-learn
+``digits``             :class:`Digits`, 1,797 handwritten digits, 8 × 8            scikit-learn
+``mnist``              :class:`Digits`, 70,000 handwritten digits, 28 × 28         download, 11 MB
 ``tiny_shakespeare``   plays, one ``str`` of 1,115,394 characters                  download, 1.1 MB
 ``tatoeba``            :class:`Corpus` of English–Dutch :class:`Pair`              download, 1.9 MB
 ``multi30k``           :class:`Corpus` of English–German :class:`Pair`             download, 1.3 MB
@@ -12,8 +13,8 @@ name                   what :func:`load` returns                                
 ``film_reviews``       :class:`Corpus` of :class:`Review`, two classes             download, 0.5 MB
 =====================  ==========================================================  =========================
 
-The first two are always there. The others are downloaded once, from an address and with a checksum that never change, into one
-cache (:mod:`lmcore.corpora.downloads`). ``python -m lmcore.corpora`` lists them; with ``--all`` it fetches them.
+``manual`` and ``digits`` are always there. The others are downloaded once, from an address and with a checksum that never
+change, into one cache (:mod:`lmcore.corpora.downloads`). ``python -m lmcore.corpora`` lists them; with ``--all`` it fetches them.
 """
 
 import argparse
@@ -67,15 +68,15 @@ class Review(NamedTuple):
 
 
 class Images(NamedTuple):
-    """Pictures of digits: grey levels from 0 (paper) to 1 (ink), 8 × 8, and the digit that each of them shows."""
+    """Pictures of digits: grey levels from 0 (paper) to 1 (ink), S × S, and the digit that each of them shows."""
 
-    images: Float[np.ndarray, "N 8 8"]
+    images: Float[np.ndarray, "N S S"]
     labels: Int[np.ndarray, " N"]
 
 
 @dataclass(frozen=True)
 class Digits:
-    """Handwritten digits in three parts: 1,197, 300 and 300, three stretches of the file.
+    """Handwritten digits in three parts, which are stretches of the file.
 
     Neighbours in the file were often written by the same hand, so that a random split would test on known handwriting.
     """
@@ -144,13 +145,25 @@ def manual() -> str:
 
 
 def digits() -> Digits:
-    """The 1,797 handwritten digits bundled with scikit-learn (Alpaydin and Kaynak, 1998)."""
+    """The 1,797 handwritten digits, 8 × 8, bundled with scikit-learn (Alpaydin and Kaynak, 1998): 1,197, 300 and 300."""
     from sklearn.datasets import load_digits
 
     _used.add("digits")
     bunch = load_digits()
     stretches = slice(0, 1197), slice(1197, 1497), slice(1497, None)
     return Digits(*(Images(bunch.images[part] / 16.0, bunch.target[part]) for part in stretches))
+
+
+def mnist() -> Digits:
+    """MNIST: 70,000 handwritten digits, 28 × 28 (LeCun et al., 1998): 55,000, 5,000 (its last training images) and 10,000."""
+    (data,) = _contents("mnist")
+    with np.load(io.BytesIO(data)) as file:
+        known, new = (
+            Images((file[f"x_{part}"] / 255).astype(np.float32), file[f"y_{part}"].astype(np.int64))
+            for part in ("train", "test")
+        )
+    cut = -(len(known.labels) // 12)
+    return Digits(Images(known.images[:cut], known.labels[:cut]), Images(known.images[cut:], known.labels[cut:]), new)
 
 
 def tiny_shakespeare() -> str:
@@ -248,6 +261,7 @@ def _groups(pairs: list[Pair]) -> list[str]:
 READERS: dict[str, Callable[[], Any]] = {
     "manual": manual,
     "digits": digits,
+    "mnist": mnist,
     "tiny_shakespeare": tiny_shakespeare,
     "tatoeba": tatoeba,
     "multi30k": multi30k,

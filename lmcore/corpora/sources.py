@@ -43,6 +43,18 @@ SOURCES: dict[str, Source] = {
         "CC BY 4.0; E. Alpaydin and C. Kaynak",
         "https://archive.ics.uci.edu/dataset/80, bundled with scikit-learn",
     ),
+    "mnist": Source(
+        "MNIST: 70,000 images of handwritten digits, 28 × 28 grey levels",
+        "CC BY-SA 3.0; Y. LeCun and C. Cortes",
+        "http://yann.lecun.com/exdb/mnist, as the one NumPy file that Keras serves",
+        (
+            Pinned(
+                "mnist/mnist.npz",
+                "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz",
+                "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+            ),
+        ),
+    ),
     "tiny_shakespeare": Source(
         "Tiny Shakespeare: 40,000 lines of plays, 1,115,394 characters",
         "MIT, as its repository states; the plays themselves are in the public domain",

@@ -14,6 +14,7 @@ The receipt is also read by programs; :mod:`lmcore.ledger.receipt` describes it.
 """
 
 import argparse
+import json
 import math
 import os
 import re
@@ -28,13 +29,14 @@ import torch
 
 from lmcore import corpora, device
 from lmcore.ledger import record, recorder
-from lmcore.ledger.receipt import Receipt, find_receipt
+from lmcore.ledger.receipt import RECEIPT, Receipt, find_receipt
 from lmcore.ledger.record import Record, Run, Setting, Spread
 from lmcore.ledger.rounding import Number
 from lmcore.ledger.tables import Overview, Table
 
 __all__ = ["Page", "all_records", "find_receipt", "overview"]
 
+_FILE = re.compile(r"[A-Za-z0-9_-]+")
 _NAME = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 
 
@@ -50,7 +52,7 @@ class Page:
     def __init__(
         self, chapter: str, *, config: Mapping[str, float | int | str | bool] | None = None, chapters: Path | None = None
     ) -> None:
-        if not isinstance(chapter, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", chapter):
+        if not isinstance(chapter, str) or not _FILE.fullmatch(chapter):
             raise ValueError(
                 f"{chapter!r} is not a chapter's name; use the file name without .md, such as '01_language_models'"
             )
@@ -120,8 +122,7 @@ class Page:
         Raises:
             ValueError: there are no rows, or a name was neither logged, nor skipped (:meth:`skip`), nor ever recorded.
         """
-        if not isinstance(rows, Mapping) or not rows:
-            raise ValueError(f"rows={rows!r} is no table; give a dict from label to name, such as {{'Kneser–Ney': 'kn5.bits'}}")
+        _check_rows(rows)
         known = {*self._values, *self._skipped, *(name for entry in self.records for name in entry.names())}
         for name in rows.values():
             if name not in known:
@@ -146,6 +147,35 @@ class Page:
             record.command(self.chapter, scale=self.scale, device=self.device.type),
         )
 
+    def recorded(self, recipe: str, rows: Mapping[str, str], title: str = "", *, unit: str = "") -> Table:
+        """The recorded runs of a recipe, a run too long for a page: one row per entry ``label: name``.
+
+        Without a record the table names the line that makes one, and shows no number.
+
+        Raises:
+            ValueError: there are no rows, there is no such recipe, or its runs logged no number of that name.
+        """
+        _check_rows(rows)
+        if not isinstance(recipe, str) or not _FILE.fullmatch(recipe) or record.source_of(recipe, self._chapters) is None:
+            known = ", ".join(sorted(path.stem for path in record.recipes_folder().glob("[!_]*.py")))
+            raise ValueError(f"{recipe!r} is not a recipe; use one of {known or 'none'}")
+        records = record.read(recipe, self._chapters)
+        names = {name for entry in records for name in entry.names()}
+        for name in rows.values():
+            _check_name(name)
+            if records and name not in names:
+                raise ValueError(f"the recorded runs of {recipe} have no number {name!r}; they have {', '.join(sorted(names))}")
+        return Table(
+            title,
+            unit,
+            None,
+            records,
+            [entry.stale(self._chapters) for entry in records],
+            [(label, None, [entry.spread(name, self._chapters) for entry in records]) for label, name in rows.items()],
+            {},
+            record.command(recipe, 3, scale=self.scale, device=self.device.type),
+        )
+
     def receipt(self) -> Receipt:
         """What this run took and where it ran; the last cell of a chapter."""
         gpu = None
@@ -165,11 +195,19 @@ class Page:
             versions=record.versions(),
         )
         run = Run(self.seed, dict(self._values), minutes, cpu_minutes, device.peak_memory() / 1e6, gpu)
-        return Receipt(self.chapter, setting, run, dict(self._skipped))
+        receipt = Receipt(self.chapter, setting, run, dict(self._skipped))
+        if path := os.environ.get(RECEIPT):
+            Path(path).write_text(json.dumps(receipt.to_json(), ensure_ascii=False), encoding="utf-8")
+        return receipt
 
 
 def _clocks() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
+
+
+def _check_rows(rows: Any) -> None:
+    if not isinstance(rows, Mapping) or not rows:
+        raise ValueError(f"rows={rows!r} is no table; give a dict from label to name, such as {{'Kneser–Ney': 'kn5.bits'}}")
 
 
 def _check_name(name: Any) -> None:

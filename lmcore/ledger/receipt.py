@@ -25,6 +25,9 @@ from typing import Any
 from lmcore.ledger.record import FORMAT, Run, Setting
 from lmcore.ledger.rounding import duration
 
+RECEIPT = "LMCORE_RECEIPT"
+"""Environment variable: a file into which :meth:`lmcore.ledger.Page.receipt` writes the receipt's JSON object as well."""
+
 _ATTRIBUTE = re.compile(r'data-lmcore-receipt="([^"]*)"')
 
 

@@ -1,6 +1,7 @@
-"""Recorded runs: what a chapter computed on a named machine, once per seed.
+"""Recorded runs: what a chapter or a recipe computed on a named machine, once per seed.
 
-A chapter's record file is ``chapters/ledger/<chapter>.json``. It holds one :class:`Record` for each device kind and scale,
+A chapter's record file is ``chapters/ledger/<chapter>.json``, and that of a recipe (:mod:`lmcore.recipes`), a run too long for
+a page, lies beside it under the recipe's name. It holds one :class:`Record` for each device kind and scale,
 and a record holds one :class:`Run` per seed. All runs of a record share one :class:`Setting`: the page's code, the
 configuration, the data, the versions and the machine. A run under any other setting starts the record afresh, so a spread
 never mixes two experiments.
@@ -32,6 +33,11 @@ _SILENT = re.compile(r"lmcore\.(check|corpora\.downloads|ledger|site|widgets)\b"
 def chapters_folder() -> Path:
     """``chapters/`` of the checkout that ``lmcore`` was imported from (it need not exist: a reader may have one page only)."""
     return Path(__file__).resolve().parents[2] / "chapters"
+
+
+def recipes_folder() -> Path:
+    """``lmcore/recipes/``."""
+    return Path(__file__).resolve().parents[1] / "recipes"
 
 
 @dataclass(frozen=True)
@@ -156,15 +162,25 @@ def code_cells(text: str) -> list[str]:
     return cells
 
 
+def source_of(name: str, chapters: Path | None = None) -> Path | None:
+    """The file that a record comes from: the chapter ``<name>.md``, else the recipe ``<name>.py``; ``None`` without either."""
+    for path in ((chapters or chapters_folder()) / f"{name}.md", recipes_folder() / f"{name}.py"):
+        if path.is_file():
+            return path
+    return None
+
+
 def code_hash(chapter: str, chapters: Path | None = None) -> str:
-    """SHA-256 of the code cells of a chapter, or ``""`` where its file is not at hand.
+    """SHA-256 of the code cells of a chapter or of a recipe's file, or ``""`` where neither is at hand.
 
     Prose, cell options and the package do not count: a corrected sentence does not make a record old. Which files of the
     package a run used is recorded separately (:attr:`Setting.rooms`).
     """
-    path = (chapters or chapters_folder()) / f"{chapter}.md"
-    if not path.is_file():
+    path = source_of(chapter, chapters)
+    if path is None:
         return ""
+    if path.suffix == ".py":
+        return _sha256(path.read_bytes().replace(b"\r\n", b"\n"))
     return _sha256("\n\n".join(code_cells(path.read_text(encoding="utf-8"))).encode())
 
 

@@ -1,21 +1,25 @@
-"""Execute a chapter once per seed and keep what its receipts say.
+"""Execute a chapter or a recipe once per seed and keep what its receipts say.
 
-The chapter runs as the notebook it is, in a kernel of its own, with ``LMCORE_SEED`` set; device and scale are those of the
+A chapter runs as the notebook it is, in a kernel of its own, and a recipe as ``python -m lmcore.recipes.NAME``, both with
+``LMCORE_SEED`` set; device and scale are those of the
 environment (:mod:`lmcore.device`). A seed is on disk as soon as it has run. A seed that is there already, from the same code on
 the same machine with the same versions, is not run again, so an interrupted recording continues where it stopped.
 """
 
+import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from lmcore import device
 from lmcore.ledger import record
-from lmcore.ledger.receipt import Receipt, find_receipt
+from lmcore.ledger.receipt import RECEIPT, Receipt, find_receipt
 from lmcore.ledger.record import Record
 from lmcore.ledger.rounding import duration
 
@@ -30,7 +34,7 @@ def record_chapter(
     """Run seeds 0 to ``seeds`` − 1 of a chapter, those that are missing, and write them to its record file.
 
     Args:
-        chapter: the chapter's file name without ``.md``.
+        chapter: the chapter's file name without ``.md``, or the name of a recipe.
         seeds: how many seeds the record shall have.
         chapters: the folder of the chapters; by default that of the checkout.
         again: run all of them, also those that are recorded.
@@ -38,12 +42,12 @@ def record_chapter(
 
     Raises:
         ValueError: ``seeds`` is not positive.
-        FileNotFoundError: there is no such chapter.
-        PageFailed: a cell raised, or the page ended without ``page.receipt()``. What ran before is kept.
+        FileNotFoundError: there is neither such a chapter nor such a recipe.
+        PageFailed: it raised, or it ended without ``page.receipt()``. What ran before is kept.
     """
     if seeds < 1:
         raise ValueError(f"seeds={seeds} is not allowed; record at least 1")
-    path = _page(chapter, chapters)
+    path = _source(chapter, chapters)
     here = device.get().type, device.scale()
     done: set[int] = set()
     while True:
@@ -73,11 +77,45 @@ def record_chapter(
 
 
 def execute(path: Path, seed: int) -> Receipt:
-    """Run a MyST text notebook from first to last cell in a kernel of its own, and return its receipt.
+    """Run a chapter (``.md``) or a recipe (``.py``) from beginning to end in a process of its own, and return its receipt.
 
     Raises:
         ModuleNotFoundError: jupytext or nbclient is not installed.
-        PageFailed: a cell raised, or the page has no receipt of its own.
+        PageFailed: it raised, or it left no receipt of its own.
+    """
+    found = run_recipe(path.stem, seed) if path.suffix == ".py" else run_notebook(path, seed)
+    if found is None:
+        raise PageFailed(f"{path.name} ended without a receipt; its last step must be page.receipt()")
+    receipt = Receipt.from_json(found)
+    if receipt.chapter != path.stem or receipt.run.seed != seed:
+        raise PageFailed(
+            f"{path.name} gave a receipt for {receipt.chapter!r} and seed {receipt.run.seed}; "
+            f"it must begin with page = ledger.Page({path.stem!r})"
+        )
+    return receipt
+
+
+def run_recipe(name: str, seed: int) -> dict[str, Any] | None:
+    """Run ``python -m lmcore.recipes.NAME`` and return the JSON object of its receipt, or ``None`` if it wrote none.
+
+    Raises:
+        PageFailed: it ended with an error, which is on standard error.
+    """
+    with tempfile.TemporaryDirectory(prefix="lmcore") as folder:
+        receipt = Path(folder) / "receipt.json"
+        environment = {**os.environ, "LMCORE_SEED": str(seed), RECEIPT: str(receipt)}
+        done = subprocess.run([sys.executable, "-m", f"lmcore.recipes.{name}"], env=environment, check=False)
+        if done.returncode:
+            raise PageFailed(f"the recipe {name} failed with seed {seed}: exit status {done.returncode}, see its output above")
+        return json.loads(receipt.read_text(encoding="utf-8")) if receipt.is_file() else None
+
+
+def run_notebook(path: Path, seed: int) -> dict[str, Any] | None:
+    """Run a MyST text notebook in a kernel of its own, and return the JSON object of its receipt, or ``None``.
+
+    Raises:
+        ModuleNotFoundError: jupytext or nbclient is not installed.
+        PageFailed: a cell raised.
     """
     try:
         import jupytext
@@ -101,24 +139,18 @@ def execute(path: Path, seed: int) -> Receipt:
         raise PageFailed(f"{path.name} failed with seed {seed}:\n{error}") from error
     except RuntimeError as error:  # the kernel died, or never answered
         raise PageFailed(f"{path.name} failed with seed {seed}: {error} (out of memory?)") from error
-    found = find_receipt(notebook)
-    if found is None:
-        raise PageFailed(f"{path.name} ended without a receipt; its last cell must be page.receipt()")
-    receipt = Receipt.from_json(found)
-    if receipt.chapter != path.stem or receipt.run.seed != seed:
-        raise PageFailed(
-            f"{path.name} gave a receipt for page {receipt.chapter!r} and seed {receipt.run.seed}; "
-            f"its first cell must be page = ledger.Page({path.stem!r})"
+    return find_receipt(notebook)
+
+
+def _source(name: str, chapters: Path | None) -> Path:
+    path = record.source_of(name, chapters)
+    if path is None:
+        folder = chapters or record.chapters_folder()
+        pages = ", ".join(sorted(p.stem for p in folder.glob("[0-9]*.md"))) or "none"
+        recipes = ", ".join(sorted(p.stem for p in record.recipes_folder().glob("[!_]*.py"))) or "none"
+        raise FileNotFoundError(
+            f"there is no chapter {name!r} in {folder} and no recipe of that name; chapters there: {pages}; recipes: {recipes}"
         )
-    return receipt
-
-
-def _page(chapter: str, chapters: Path | None) -> Path:
-    folder = chapters or record.chapters_folder()
-    path = folder / f"{chapter}.md"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in folder.glob("[0-9]*.md"))) or "none"
-        raise FileNotFoundError(f"there is no chapter {chapter!r} in {folder}; there: {known}")
     return path
 
 

@@ -11,11 +11,11 @@ from lmcore.ledger.rounding import Number, duration, like, number
 
 @dataclass(frozen=True)
 class Table:
-    """One run beside the recorded runs; :meth:`lmcore.ledger.Page.table` fills it.
+    """One run beside the recorded runs; :meth:`lmcore.ledger.Page.table` and ``recorded`` fill it.
 
     Args:
         title: the caption; ``unit`` follows it in brackets.
-        this_run: the head of the column with this run's numbers.
+        this_run: the head of the column with this run's numbers; ``None`` for a table without it.
         records: one further column each.
         stale: for each record, whether the page has changed since.
         cells: a row's label, this run's number, and the spread in each record; ``None`` where there is no number.
@@ -25,7 +25,7 @@ class Table:
 
     title: str
     unit: str
-    this_run: str
+    this_run: str | None
     records: list[Record]
     stale: list[bool]
     cells: list[tuple[str, Number | None, list[Spread | None]]]
@@ -33,14 +33,16 @@ class Table:
     command: str
 
     def _head(self) -> list[str]:
-        return ["", self.this_run, *(f"recorded ({r.setting.scale}, {r.setting.device})" for r in self.records)]
+        here = [] if self.this_run is None else [self.this_run]
+        return ["", *here, *(f"recorded ({r.setting.scale}, {r.setting.device})" for r in self.records)]
 
     def _rows(self) -> list[list[str]]:
         rows = []
         for label, value, spreads in self.cells:
             first = next((s for s in spreads if s), None)
             shown = "–" if value is None else number(value) if first is None else like(value, first.sd)
-            rows.append([label, shown, *("–" if s is None else str(s) for s in spreads)])
+            here = [] if self.this_run is None else [shown]
+            rows.append([label, *here, *("–" if s is None else str(s) for s in spreads)])
         return rows
 
     def _notes(self) -> list[tuple[str, str]]:
@@ -49,7 +51,7 @@ class Table:
         for entry, stale in zip(self.records, self.stale, strict=True):
             n = len(entry.runs)
             seeds = f"mean ± standard deviation over {n} seeds" if n > 1 else "one seed, so no spread"
-            old = "; recorded with an earlier version of this page" if stale else ""
+            old = "; recorded with an earlier version of the code" if stale else ""
             own = entry.setting
             notes.append(
                 (f"Recorded ({own.scale}, {own.device}): {seeds}, {own.device_name}, {entry.date}{old}.", entry.command)
@@ -91,7 +93,7 @@ class Overview:
                 f"{entry.chapter}: {n} seed{'s' if n != 1 else ''} at scale {own.scale} on {own.device} ({own.device_name}), "
                 f"{duration(minutes)} and {max(run.memory_mb for run in entry.runs):,.0f} MB each, {entry.date}, "
                 + ", ".join(f"{name} {version}" for name, version in own.versions.items())
-                + ("; recorded with an earlier version of the page" if entry.stale(self.chapters) else "")
+                + ("; recorded with an earlier version of the code" if entry.stale(self.chapters) else "")
             )
             spreads = {name: entry.spread(name, self.chapters) for name in entry.names()}
             parts.append((caption, [[name, str(s), str(s.n)] for name, s in spreads.items() if s], entry.command))

@@ -58,7 +58,7 @@ def test_recording_runs_the_page_once_per_seed_and_resumes(chapters, monkeypatch
     ("old", "new", "complaint"),
     [
         ("page.receipt()\n", "page\n", r"without a receipt.*page\.receipt\(\)"),
-        ('ledger.Page("99_page"', 'ledger.Page("98_page"', "receipt for page '98_page'"),
+        ('ledger.Page("99_page"', 'ledger.Page("98_page"', "receipt for '98_page'"),
         ("page.receipt()\n", "import os\nos._exit(3)\n", "[Kk]ernel died"),
     ],
 )

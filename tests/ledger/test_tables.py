@@ -40,8 +40,8 @@ def test_an_old_record_says_so(chapters):
     page = ledger.Page("99_page", chapters=chapters)
     assert page.spread("bits").stale
     table = page.table({"A": "bits"})
-    assert "recorded with an earlier version of this page" in repr(table)
-    assert "recorded with an earlier version of this page" in table._repr_html_()
+    assert "recorded with an earlier version of the code" in repr(table)
+    assert "recorded with an earlier version of the code" in table._repr_html_()
 
 
 def test_records_of_other_devices_stand_beside(chapters):
