@@ -12,7 +12,7 @@ import os
 import numpy as np
 import torch
 os.environ.update(LMCORE_DATA="no-such-folder", LMCORE_MIRROR="http://127.0.0.1:9", NO_PROXY="127.0.0.1", LMCORE_DEVICE="cpu")
-from lmcore import analogies, check, corpora, device, embeddings, evaluate, ledger, train, widgets, world
+from lmcore import analogies, check, corpora, device, embeddings, evaluate, gradients, ledger, train, widgets, world
 from lmcore.analogies import WordVectors
 from lmcore.batches import Contexts, Padded, Windows
 from lmcore.bpe import BPE
@@ -33,6 +33,7 @@ story = tiny.sample(1, 0)[0].tokens
 vectors = WordVectors(["a", "b", "c", "d"], np.eye(4))
 net = FeedForwardLM(7, 3, 5, 11)
 gram = SkipGram(7, 5)
+simple = torch.nn.RNN(2, 3, batch_first=True)
 ids = torch.zeros(2, dtype=torch.long)
 page = ledger.Page("99_page")
 figure = dict(stories=tiny.sample(1, 0), models={"world": tiny}, truth=tiny)
@@ -254,6 +255,46 @@ EMBEDDINGS = {
     "embeddings.negative_sampling_loss([[1.0, 2.0]])": ("list", "tensor"),
 }
 
+GRADIENTS = {
+    'gradients.slope(torch.zeros(3), "sigmoid")': ("'sigmoid'", "tanh, relu, linear"),
+    "gradients.slope(ids)": ("torch.int64", "floating-point"),
+    "gradients.step_jacobian(torch.zeros(2, 3), torch.zeros(3))": ("(2, 3)", "square"),
+    "gradients.step_jacobian(torch.eye(2), torch.zeros(3))": ("3 wide", "2 × 2"),
+    'gradients.step_jacobian("V", torch.zeros(3))': ("a str", "floating-point tensor"),
+    "gradients.jacobian_product(torch.eye(2))": ("(2, 2)", "at least 3 axes"),
+    "gradients.jacobian_products(torch.zeros(0, 2, 2))": ("(0, 2, 2)", "one per step"),
+    "gradients.jacobian_products(torch.zeros(4, 2, 3))": ("(4, 2, 3)", "square"),
+    "gradients.backpropagate(torch.zeros(3), torch.zeros(4, 2, 2))": ("(3,)", "(4, 2, 2)"),
+    "gradients.unroll(torch.nn.RNN(2, 3), torch.zeros(1, 4, 2))": ("batch_first=False", "use one direction"),
+    'gradients.unroll("rnn", torch.zeros(1, 4, 2))': ("'rnn'", "torch.nn.RNN"),
+    "gradients.unroll(simple, torch.zeros(1, 0, 2))": ("(1, 0, 2)", "at least one step"),
+    "gradients.unroll(simple, torch.zeros(4, 2))": ("(4, 2)", "3 axes"),
+    "gradients.unroll(torch.nn.GRU(2, 3, bidirectional=True, batch_first=True), torch.zeros(1, 4, 2))": (
+        "bidirectional",
+        "use one direction",
+    ),
+    "gradients.gradient_norms(torch.zeros(2), [torch.zeros(1, 2, 3)])": ("tensor([0., 0.])", "use .sum() or .mean()"),
+    "gradients.gradient_norms(torch.zeros(()), [])": ("none", "unroll returned"),
+    "gradients.gradient_norms(torch.zeros(()), torch.zeros(1, 2, 3))": ("something else", "unroll returned"),
+    "gradients.state_gradients(torch.zeros(()), [torch.zeros(1, 2, 3)])": ("no graph", "outside of torch.no_grad()"),
+    'gradients.state_gradients("loss", [torch.zeros(1, 2, 3)])': ("'loss'", "a tensor without axes"),
+    "gradients.state_jacobians(simple, torch.zeros(4, 2))": ("(4, 2)", "3 axes"),
+    "gradients.spectral_radius(torch.zeros(2, 3))": ("(2, 3)", "square"),
+    'gradients.spectral_norm(torch.full((2, 2), float("nan")))': ("not finite", "singular values"),
+    "gradients.singular_values(np.eye(2))": ("ndarray", "floating-point tensor"),
+    "gradients.henrici(torch.eye(2).long())": ("torch.int64", "floating-point"),
+    "gradients.power_norms(torch.eye(2), -1)": ("steps=-1", "at least 0"),
+    "gradients.with_spectral_radius(torch.eye(2), -1)": ("rho=-1", "from 0 on"),
+    'gradients.with_spectral_radius(torch.eye(2), "large")': ("rho='large'", "a number"),
+    "gradients.with_spectral_radius(torch.ones(3, 3).triu(1), 0.9)": ("rho=0.9", "eigenvalues of the matrix are zero"),
+    'gradients.initial("xavier", 3)': ("'xavier'", "gaussian, uniform, orthogonal, identity"),
+    'gradients.initial("gaussian", 0)': ("size=0", "at least 1"),
+    'gradients.initial("gaussian", 3, -0.5)': ("rho=-0.5", "from 0 on"),
+    "gradients.clip_by_global_norm([], 0)": ("max_norm=0", "positive"),
+    'gradients.clip_by_global_norm([], "small")': ("max_norm='small'", "positive"),
+    "gradients.clip_by_global_norm([3.0], 1.0)": ("3.0", "model.parameters()"),
+}
+
 PAGES_AND_FIGURES = {
     'corpora.load("shakespeare")': ("'shakespeare'", "tiny_shakespeare"),
     "corpora.load(7)": ("7 is", "tiny_shakespeare"),
@@ -295,7 +336,7 @@ PAGES_AND_FIGURES = {
     'widgets.EmbeddingMap(list("abcd"), np.eye(4), analogy=tuple("abc"), k=0)': ("k is 0", "1 to 3"),
 }
 
-CALLS = TOKENISERS | LANGUAGE_MODELS | WORLD | TRAINING | EMBEDDINGS | PAGES_AND_FIGURES
+CALLS = TOKENISERS | LANGUAGE_MODELS | WORLD | TRAINING | EMBEDDINGS | GRADIENTS | PAGES_AND_FIGURES
 ALLOWED = {"ValueError", "FileNotFoundError", "DownloadError"}  # DownloadError is a FileNotFoundError
 
 
