@@ -1,5 +1,5 @@
 // Vanishing-gradient lab: runs the network the reader sets, forward and back, and draws how the gradient changes with distance.
-import { array, button, clamp, controls, facts, follow, frame, h, radios, slider, svg, uid, write } from "./draw.mjs";
+import { array, button, clamp, controls, facts, follow, frame, h, radios, slider, svg, write } from "./draw.mjs";
 import { axes, draggable, lineLegend, plane, through, ticks } from "./plot.mjs";
 import { spectrumView } from "./spectrum.mjs";
 import { FLOAT32, backward, drive, forward, power, raised } from "./vanishing.mjs";
@@ -30,7 +30,7 @@ function unpackLab(model) {
 }
 
 /** Everything the figure says at one setting; norms are base-10 logarithms, one per distance k = 0 … N. */
-export function experiment(network, { radius, nonlinearity, length, strength, size }) {
+function experiment(network, { radius, nonlinearity, length, strength, size }) {
   const matrix = network.base.map((v) => v * radius), singular = network.singular.map((v) => v * radius);
   const { slopes, norms, states, exponents } = forward({ matrix, driven: network.driven, strength, nonlinearity, length, size });
   const profile = backward({ matrix, slopes, readout: network.readout, length, size });
@@ -52,11 +52,10 @@ function limits(found, kept) {
 
 function profileView({ setDistance }) {
   let last = null;
-  const clip = uid("clip"), clipRect = svg("rect");
   const chart = plane((width) => (width < 420 ? 300 : 400), { tabindex: 0, role: "slider", "aria-label": "Distance that is read out", "aria-valuemin": 0 }, () => last && show(last));
-  const back = svg("g"), curves = svg("g", { "clip-path": `url(#${clip})` }), marks = svg("g");
+  const back = svg("g"), curves = svg("svg", { overflow: "hidden" }), marks = svg("g");
   const pad = svg("rect", { class: "lmw-pad" });
-  chart.node.append(svg("clipPath", { id: clip }, clipRect), back, pad, curves, marks);
+  chart.node.append(back, pad, curves, marks);
   let toDistance = () => 0;
   draggable(chart.node, pad, ([x]) => setDistance(toDistance(x)));
   const jumps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
@@ -73,7 +72,9 @@ function profileView({ setDistance }) {
     const x = (k) => box.left + ((box.right - box.left) * k) / length, y = (log) => box.bottom - ((box.bottom - box.top) * (log - low)) / (high - low);
     toDistance = (px) => Math.round(((px - box.left) / (box.right - box.left)) * length);
     const line = (logs) => through(Array.from(logs, (v, k) => (v === -Infinity ? null : [x(k), y(v)])));
-    for (const rect of [clipRect, pad]) for (const [key, v] of Object.entries({ x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top })) rect.setAttribute(key, v);
+    const place = { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top };
+    for (const part of [curves, pad]) for (const [key, v] of Object.entries(place)) part.setAttribute(key, v); // an inner svg cuts off what leaves it
+    curves.setAttribute("viewBox", Object.values(place).join(" "));
     const beyond = [[FLOAT32.least, box.bottom, "32-bit numbers end: 0 from here down", 14], [FLOAT32.most, box.top, "32-bit numbers end: ∞ from here up", -6]]
       .filter(([log]) => log > low && log < high)
       .flatMap(([log, end, text, dy]) => [svg("rect", { class: "lmw-beyond", x: box.left, width: box.right - box.left, y: Math.min(y(log), end), height: Math.abs(end - y(log)) }),

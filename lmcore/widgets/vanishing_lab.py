@@ -168,8 +168,8 @@ class VanishingLab(Figure, module="vanishing_lab.mjs"):
             f"Vanishing-gradient lab. A recurrent network of {self.size} units is run forward and back in the page, for a "
             f"spectral radius of {self.radii[0]:g} to {self.radii[1]:g}, a non-linearity, a length of up to {self.longest} "
             f"steps and an initial matrix ({', '.join(self.initialisations)}) of your choice. One plot shows how the norm of "
-            f"the gradient changes with the distance it travels back, beside what theory expects; the other shows the eigenvalues "
-            f"of the recurrent matrix and the unit circle, with the singular values below."
+            f"the gradient changes with the distance it travels back, beside what theory expects; the other shows the "
+            f"eigenvalues of the recurrent matrix and the unit circle, with the singular values below."
         )
 
     @t.validate("radius")
