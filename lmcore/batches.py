@@ -140,6 +140,59 @@ class Windows(Batches):
         return self.ids[at].clamp(min=0), self.ids[at + 1]
 
 
+class LaneBatch(NamedTuple):
+    """The next piece of every lane. ``first`` is true at the beginning of a pass: what was remembered must be forgotten."""
+
+    inputs: Int[Tensor, "B T"]
+    targets: Int[Tensor, "B T"]
+    first: Bool[Tensor, ""]
+
+
+class Lanes(Batches):
+    """A long stream read in B places at once: each of the B lanes is a contiguous part of it, cut into pieces of T tokens.
+
+    Row b of a batch goes on where row b of the batch before stopped, so a model can carry its state from batch to batch: that
+    is what truncated backpropagation through time needs (:class:`lmcore.recurrent.TruncatedBPTT`). The lanes are equally long,
+    but for the last. With ``shuffle`` every pass begins at a fresh random offset, less than T tokens into the stream. Without,
+    every token but the first is a target exactly once. The last piece of a pass is filled up with :data:`IGNORE` targets.
+
+    Yields :class:`LaneBatch`.
+
+    Args:
+        ids: the stream, at least ``length + 1`` ids with ``shuffle``, else at least two.
+        length: T, tokens per piece.
+        batch_size: B, lanes.
+        shuffle, epochs, seed, device: as in :class:`Batches`.
+    """
+
+    def __init__(self, ids: Ids, length: int, batch_size: int, **how):
+        super().__init__(batch_size, **how)
+        at_least(1, length=length)
+        stream = flat(ids, "ids")
+        needed = length + 1 if self.shuffle else 2
+        if len(stream) < needed:
+            raise ValueError(f"lanes in pieces of length={length} need a stream of at least {needed} ids; got {len(stream)}")
+        self.length, self.size = length, len(stream)
+        self.ids = torch.as_tensor(stream, device=self.device)
+        self.steps = torch.arange(length, device=self.device)
+
+    def rows(self, rng: np.random.Generator) -> np.ndarray:
+        """For piece 1 of every lane, then piece 2 of every lane, …: where the piece begins, and where its lane ends."""
+        offset = int(rng.integers(min(self.length, self.size - self.length))) if self.shuffle else 0
+        lane = -(-(self.size - 1 - offset) // self.batch_size)  # tokens per lane, rounded up
+        begins = offset + lane * np.arange(self.batch_size)
+        ends = np.minimum(begins + lane, self.size - 1)
+        pieces = np.arange(0, lane, self.length)
+        return np.stack(np.broadcast_arrays(begins + pieces[:, None], ends), axis=-1).reshape(-1, 2)
+
+    def batch(self, rows: np.ndarray) -> LaneBatch:
+        begins, ends = torch.as_tensor(rows, device=self.device).unbind(1)
+        at = begins[:, None] + self.steps
+        inside = at < ends[:, None]
+        at = at.clamp(max=self.size - 2)
+        return LaneBatch(self.ids[at], torch.where(inside, self.ids[at + 1], IGNORE), torch.tensor(self.index == 1))
+
+
 class PaddedBatch(NamedTuple):
     """Whole texts side by side. Where a text has ended, ``inputs`` holds the padding id and ``targets`` :data:`IGNORE`."""
 

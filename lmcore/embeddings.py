@@ -7,6 +7,7 @@ What can be asked of such a matrix is in :mod:`lmcore.analogies`.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,15 +78,17 @@ class ContextLanguageModel:
     0, and the others share what the network gave them. A token outside the vocabulary is read as ``<unk>``, if there is one.
     """
 
-    def __init__(self, model: FeedForwardLM, vocabulary: Sequence[str]):
-        if not isinstance(model, FeedForwardLM):
-            raise ValueError(f"model must be a FeedForwardLM; got a {type(model).__name__}: {model!r}")
+    kind: type[nn.Module] = FeedForwardLM
+    model: Any
+
+    def __init__(self, model: Any, vocabulary: Sequence[str]):
+        if not isinstance(model, self.kind):
+            raise ValueError(f"model must be a {self.kind.__name__}; got a {type(model).__name__}: {model!r}")
         self.model, self.vocabulary = model, tuple(vocabulary)
         self.number = {word: i for i, word in enumerate(self.vocabulary)}
-        if len(self.number) != model.embedding.num_embeddings:
-            raise ValueError(
-                f"the model knows {model.embedding.num_embeddings} words, the vocabulary has {len(self.number)} different ones"
-            )
+        known = self.model.embedding.num_embeddings
+        if len(self.number) != known:
+            raise ValueError(f"the model knows {known} words, the vocabulary has {len(self.number)} different ones")
         if missing := [token for token in (START, END) if token not in self.number]:
             raise ValueError(f"the vocabulary lacks {' and '.join(missing)}; a language model over whole texts needs them")
         self.never = [self.number[token] for token in (PAD, START, MASK) if token in self.number]

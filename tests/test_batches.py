@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
-from lmcore.batches import IGNORE, Contexts, Padded, Windows
+from lmcore.batches import IGNORE, Contexts, Lanes, Padded, Windows
 from lmcore.skipgrams import SkipGrams, noise_distribution
 
 PAD, START, END = 0, 1, 2
@@ -21,6 +21,7 @@ def every_kind(**how):
     yield Padded(TEXTS, 2, pad=PAD, start=START, end=END, **how)
     yield Contexts(TEXTS, 3, 5, start=START, end=END, **how)
     yield SkipGrams(TEXTS, 5, vocab_size=19, window=3, negatives=2, subsample=0.05, **how)
+    yield Lanes(STREAM, 7, 2, **how)
 
 
 def flatten(batch):
@@ -30,7 +31,7 @@ def flatten(batch):
 # ---------------------------------------------------------------- what all have in common
 
 
-@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize("kind", range(5))
 @pytest.mark.parametrize("taken", [0, 1, 3, 4, 11])
 def test_a_resumed_iterator_goes_on_where_the_first_one_was(kind, taken):
     first, second = (list(every_kind(seed=5))[kind] for _ in range(2))
@@ -40,7 +41,7 @@ def test_a_resumed_iterator_goes_on_where_the_first_one_was(kind, taken):
     assert [flatten(next(first)) for _ in range(9)] == [flatten(next(second)) for _ in range(9)]
 
 
-@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize("kind", range(5))
 def test_the_seed_decides_the_order_and_every_epoch_has_its_own(kind):
     def epochs(seed):
         return [flatten(b) for b in itertools.islice(list(every_kind(seed=seed))[kind], 40)]
@@ -53,7 +54,7 @@ def test_the_seed_decides_the_order_and_every_epoch_has_its_own(kind):
     assert two[len(one) :] != one
 
 
-@pytest.mark.parametrize("kind", range(4))
+@pytest.mark.parametrize("kind", range(5))
 def test_a_finite_iterator_ends_and_stays_ended(kind):
     source = list(every_kind(epochs=2))[kind]
     assert len(list(source)) >= 4
@@ -95,6 +96,40 @@ def test_random_windows_do_not_overlap_and_every_offset_comes_up(size):
         assert len(set(seen)) == len(seen) == 7 * ((size - 1 - (min(seen) - 100)) // 7)
         starts[min(seen) - 100] += 1
     assert set(starts) == set(range(min(7, size - 7)))
+
+
+# ---------------------------------------------------------------- lanes
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 5])
+@pytest.mark.parametrize("size", [2, 6, 7, 8, 15, 16, 29, 61])
+def test_in_order_the_lanes_side_by_side_are_the_stream_and_every_target_comes_once(size, lanes):
+    stream, rows = STREAM[:size], [[] for _ in range(lanes)]
+    for number, (x, y, first) in enumerate(Lanes(stream, 7, lanes, shuffle=False, epochs=1)):
+        assert x.shape == y.shape == (lanes, 7)
+        assert bool(first) == (number == 0)
+        assert (y != IGNORE).any()
+        for row, inputs, targets in zip(rows, x, y, strict=True):
+            real = targets != IGNORE
+            assert torch.equal(targets[real], inputs[real] + 1)
+            assert (real[1:] <= real[:-1]).all()  # once a lane has ended it does not begin again
+            row += inputs[real].tolist()
+    assert sum(rows, []) == stream[:-1]  # noqa: RUF017
+    assert all(len(row) == -(-(size - 1) // lanes) for row in rows[: (size - 1) // -(-(size - 1) // lanes)])
+
+
+def test_a_lane_goes_on_where_it_stopped_and_passes_begin_everywhere_in_the_first_piece():
+    begins = Counter()
+    for seed in range(60):
+        source, last = Lanes(STREAM, 7, 3, seed=seed, epochs=3), None
+        for x, y, first in source:
+            if first:
+                begins[int(x[0, 0]) - 100] += 1
+            else:
+                goes_on = y[:, 0] != IGNORE
+                assert torch.equal(x[goes_on, 0], last[goes_on] + 1)
+            last = x[:, -1]
+    assert set(begins) == set(range(7))
 
 
 # ---------------------------------------------------------------- whole texts
@@ -198,6 +233,10 @@ def test_noise_words_follow_counts_to_the_three_quarters():
         (lambda: Windows(np.ones(9), 1, 1), "float64"),
         (lambda: Windows([3, -1, 4], 1, 1), "at least 0"),
         (lambda: Windows("to be", 1, 1), "encode"),
+        (lambda: Lanes([5], 1, 1, shuffle=False), "at least 2 ids; got 1"),
+        (lambda: Lanes(STREAM, 61, 1), "at least 62 ids; got 61"),
+        (lambda: Lanes(STREAM, 0, 1), "length=0"),
+        (lambda: Lanes(STREAM, 7, 0), "batch_size=0"),
         (lambda: Padded([], 1, pad=0, start=1, end=2), "empty"),
         (lambda: Padded(["to be"], 1, pad=0, start=1, end=2), "encode"),
         (lambda: Contexts(TEXTS, 0, 1, start=1, end=2), "context=0"),
