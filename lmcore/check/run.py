@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from lmcore.check.limit import TimeLimitError, call_within
+from lmcore.check.stack import step_and_stack
 from lmcore.check.values import UnsupportedError, difference, plain
 
 
@@ -80,7 +81,11 @@ def _gradients(function: Callable, args: list) -> Any:
 
 
 # An exercise names its probe, so that a pack and a sandboxed worker can name it too: no code travels with the data.
-PROBES: dict[str, Callable[[Callable, list], Any]] = {"call": _call, "gradients": _gradients}
+PROBES: dict[str, Callable[[Callable, list], Any]] = {
+    "call": _call,
+    "gradients": _gradients,
+    "stack": step_and_stack,
+}
 
 
 def run_case(function: Callable, case: Case, *, probe: str = "call", seconds: float = 5.0, device: str = "cpu") -> Answer:
