@@ -144,6 +144,18 @@ def slope_on_own_loss_only(x, h_0, V_x, V_h, c, grad):
     return {"V_x": delta.T @ x, "V_h": delta.T @ torch.stack(h[:-1]), "c": delta.sum(0), "h_0": g}
 
 
+def slope_on_later_losses_only(x, h_0, V_x, V_h, c, grad):
+    """The gradient of step n's own loss skipped the derivative of tanh. It is given with respect to h_n, behind the tanh,
+    like what comes back from later steps: add the two first."""
+    h = _forward(x, h_0, V_x, V_h, c)
+    g, deltas = torch.zeros_like(h_0), []
+    for n in range(len(x), 0, -1):
+        deltas.append(grad[n - 1] + (1 - h[n] ** 2) * g)
+        g = deltas[-1] @ V_h
+    delta = torch.stack(deltas[::-1])
+    return {"V_x": delta.T @ x, "V_h": delta.T @ torch.stack(h[:-1]), "c": delta.sum(0), "h_0": g}
+
+
 def no_path_through_time(x, h_0, V_x, V_h, c, grad):
     """Each step only receives the gradient of its own loss. A state also acts on all later losses, through the next state:
     add what comes back from there."""
@@ -302,6 +314,7 @@ EXERCISE = Exercise(
         squashed_twice,
         slope_one_step_early,
         slope_on_own_loss_only,
+        slope_on_later_losses_only,
         no_path_through_time,
         last_loss_only,
         not_transposed,

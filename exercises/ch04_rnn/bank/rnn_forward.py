@@ -175,6 +175,11 @@ def no_bias(x, lengths, h_0, V_x, V_h, c):
     return rnn_forward(x, lengths, h_0, V_x, V_h, torch.zeros_like(c))
 
 
+def bias_twice(x, lengths, h_0, V_x, V_h, c):
+    """The bias was added twice. torch.nn.RNN has two of them, one beside each matrix; here c is already their sum."""
+    return rnn_forward(x, lengths, h_0, V_x, V_h, 2 * c)
+
+
 def bias_outside(x, lengths, h_0, V_x, V_h, c):
     """The bias was added after tanh. The non-linearity is applied to the whole sum."""
     return _finish(_run(x, h_0, V_x, V_h, torch.zeros_like(c), activation=lambda z: torch.tanh(z) + c), lengths)
@@ -260,6 +265,7 @@ EXERCISE = Exercise(
         linear,
         logistic,
         no_bias,
+        bias_twice,
         bias_outside,
         two_squashings,
         recurrent_matrix_transposed,

@@ -91,6 +91,13 @@ def to_length_one(grads, max_norm):
     return [g / norm if norm > max_norm else g.clone() for g in grads]
 
 
+def not_divided(grads, max_norm):
+    """Long gradients were multiplied by max_norm. That makes their norm max_norm times as long; it should become max_norm
+    itself. By what must it be divided?"""
+    norm = _norm(grads)
+    return [g * max_norm if norm > max_norm else g.clone() for g in grads]
+
+
 def inverted(grads, max_norm):
     """Long gradients were made longer. The factor is upside down: multiplied by the norm, it should give max_norm."""
     norm = _norm(grads)
@@ -215,6 +222,7 @@ EXERCISE = Exercise(
         always_scaled,
         always_scaled_but_zero,
         to_length_one,
+        not_divided,
         inverted,
         long_ones_kept,
         nan_for_zero,

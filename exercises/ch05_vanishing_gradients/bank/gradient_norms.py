@@ -75,6 +75,12 @@ def not_transposed(h, V_h, grad):
     return _solve(h, grad, lambda g, n: V_h @ (g * _slope(h[n])))
 
 
+def jacobian_on_the_left(h, V_h, grad):
+    """Each Jacobian was multiplied by the gradient as a column, J g, as if a small change of the state were passed on. That
+    is the way forward. A gradient is a row, and J stands to its right."""
+    return _solve(h, grad, lambda g, n: _slope(h[n]) * (V_h @ g))
+
+
 def no_slope(h, V_h, grad):
     """The derivative of tanh is missing: these are the norms for a linear network. The Jacobian of a step has two factors."""
     return _solve(h, grad, lambda g, n: g @ V_h)
@@ -246,6 +252,7 @@ EXERCISE = Exercise(
     right=[with_jacobians, with_autograd, every_step_by_itself],
     wrong=[
         not_transposed,
+        jacobian_on_the_left,
         no_slope,
         slope_not_squared,
         slope_of_the_logistic,
