@@ -4,6 +4,7 @@
 call can happen in the notebook, or in a sandboxed process that knows no expected values and no other cases.
 """
 
+import dis
 import inspect
 import linecache
 import math
@@ -103,9 +104,9 @@ def run_case(function: Callable, case: Case, *, probe: str = "call", seconds: fl
         return Answer("timeout", message=f"{seconds:g} s")
     except KeyboardInterrupt:
         raise
-    except NotImplementedError:
-        return Answer("unwritten")
     except BaseException as error:
+        if isinstance(error, NotImplementedError) and _by_statement(error.__traceback__):
+            return Answer("unwritten")
         message, line = _describe(error), _line(function, error.__traceback__)
         return Answer("raised", error=type(error).__name__, message=message, line=line, changed=_changed(case.args, args))
     try:
@@ -151,6 +152,14 @@ def _changed(before: tuple, after: list) -> tuple[int, ...]:
         if not same:
             changed.append(i)
     return tuple(changed)
+
+
+def _by_statement(trace: TracebackType | None) -> bool:
+    """Whether an error comes from a ``raise`` statement, as in a stub. torch raises a ``NotImplementedError`` without one
+    where it lacks an operation, such as the comparison of complex numbers."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
 
 
 def _describe(error: BaseException) -> str:
