@@ -33,14 +33,14 @@ def by_remainder(x, h_0, V_x, V_h, c, length):
 
 
 def with_the_fused_kernel(x, h_0, V_x, V_h, c, length):
-    outputs, state = [], h_0.unsqueeze(0)
+    weights = [tensor.double() for tensor in (V_x, V_h, c, torch.zeros_like(c))]  # GPUs round a float32 in this kernel
+    outputs, state = [], h_0.double().unsqueeze(0)
     for start in range(0, x.shape[1], length):
-        output, state = torch.rnn_tanh(
-            x[:, start : start + length], state, [V_x, V_h, c, torch.zeros_like(c)], True, 1, 0.0, True, False, True
-        )
+        piece = x[:, start : start + length].double()
+        output, state = torch.rnn_tanh(piece, state, weights, True, 1, 0.0, True, False, True)
         outputs.append(output)
         state = state.detach()
-    return torch.cat(outputs, dim=1)
+    return torch.cat(outputs, dim=1).to(x.dtype)
 
 
 def by_recursion(x, h_0, V_x, V_h, c, length):
