@@ -18,6 +18,7 @@ from lmcore.batches import Contexts, Padded, Windows
 from lmcore.bpe import BPE
 from lmcore.embeddings import FeedForwardLM, SkipGram
 from lmcore.ngram import NGram
+from lmcore.recurrent import RecurrentLM
 from lmcore.skipgrams import SkipGrams
 from lmcore.tokenizer import CharTokenizer, WordTokenizer
 from lmcore.wordpiece import WordPiece
@@ -37,6 +38,8 @@ simple = torch.nn.RNN(2, 3, batch_first=True)
 ids = torch.zeros(2, dtype=torch.long)
 page = ledger.Page("99_page")
 figure = dict(stories=tiny.sample(1, 0), models={"world": tiny}, truth=tiny)
+spoken = dict(vocabulary=["<start>", "<end>", "a", "b"], texts=["a b"])
+gated = RecurrentLM(4, 3, 2, cell="lstm")
 loss = lambda model, batch: model(torch.ones(2)).sum()
 
 def fit(**changed):
@@ -334,6 +337,16 @@ PAGES_AND_FIGURES = {
     'widgets.EmbeddingMap(list("abcd"), np.eye(4), analogy=("a", "b", "zebra"))': ("'zebra'", "'a', 'b', 'c', 'd'"),
     'widgets.EmbeddingMap(list("abcd"), np.eye(4), analogy=tuple("abc"), groups={"g": ["zebra"]})': ("'zebra'", "4 words"),
     'widgets.EmbeddingMap(list("abcd"), np.eye(4), analogy=tuple("abc"), k=0)': ("k is 0", "1 to 3"),
+    "widgets.UnrolledNetwork(3, **spoken)": ("'model'", "RecurrentLM"),
+    'widgets.UnrolledNetwork(gated, **{**spoken, "vocabulary": 3})': ("got 3", "list of words"),
+    'widgets.UnrolledNetwork(gated, **{**spoken, "texts": "a b"})': ("'a b'", "[text]"),
+    'widgets.UnrolledNetwork(gated, **{**spoken, "texts": ["a zebra"]})': ("'zebra'", "2 words", "a, b"),
+    "widgets.UnrolledNetwork(gated, **spoken, top=None)": ("top", "int"),
+    "widgets.UnrolledNetwork(gated, **spoken, step=3)": ("step is 3", "0 to 2"),
+    "widgets.GateExplorer(gated, **spoken)": ("RecurrentLM", "a dict from name to model"),
+    'widgets.GateExplorer({"A": RecurrentLM(4, 3, 2)}, **spoken)': ("cell='rnn'", "'lstm', 'gru'"),
+    'widgets.GateExplorer({"A": gated}, **spoken, unit=2)': ("unit is 2", "-1 to 1"),
+    'widgets.GateExplorer({"A": gated}, **spoken, model="B")': ("'B'", "'A'"),
 }
 
 CALLS = TOKENISERS | LANGUAGE_MODELS | WORLD | TRAINING | EMBEDDINGS | GRADIENTS | PAGES_AND_FIGURES

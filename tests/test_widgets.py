@@ -19,7 +19,15 @@ from lmcore.widgets.next_word import NO_WORD, shown_words
 from lmcore.world import World
 
 STORIES = [["she", "likes", "tea", "."], ["he", "licks", "apples", ".", "."]]
-MODULES = ["next_word.mjs", "merge_stepper.mjs", "embedding_map.mjs", "vanishing_lab.mjs", "bottleneck_squeezer.mjs"]
+MODULES = [
+    "next_word.mjs",
+    "merge_stepper.mjs",
+    "embedding_map.mjs",
+    "vanishing_lab.mjs",
+    "bottleneck_squeezer.mjs",
+    "unrolled_network.mjs",
+    "gate_explorer.mjs",
+]
 
 
 def uniform(prefix: list[str]) -> dict[str, float]:

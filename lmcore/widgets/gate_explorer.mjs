@@ -25,7 +25,7 @@ function render({ model, el }) {
   const pickModel = radios("Model", names, (i) => write(model, { model: names[i], unit: Math.min(unitNow(), nets[i].hidden - 1), shown: Math.min(model.get("shown"), ROWS[nets[i].cell].length - 1) }));
   const pickUnit = slider("Unit", (k) => write(model, { unit: k - 1 }));
   const unitName = h("output", { class: "lmw-unit-name", for: pickUnit.input.id });
-  pickUnit.node.querySelector("label").append(": ", unitName);
+  pickUnit.node.firstChild.after(unitName);
   const best = (score) => { const scores = Array.from({ length: net().hidden }, (_, k) => score(k)); return scores.indexOf(Math.max(...scores)); };
   const keepGate = (k) => ran.steps.map((s) => s.gates[KEEPER[net().cell]][k]);
   const keeper = button("Best keeper", () => write(model, { unit: best((k) => mean(keepGate(k))) }), { title: "The unit that keeps most of its memory, on average over this text" });

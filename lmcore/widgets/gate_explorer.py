@@ -36,11 +36,11 @@ class GateExplorer(RecurrentFigure, module="gate_explorer.mjs"):
         vocabulary: V words, word i with id i, the same for all models; with ``<start>`` and ``<end>``.
         texts: lists of at most 60 words, strings that are split at white space, or stories of ``lmcore.world``.
         top: how many of the likeliest next words are listed.
-        half: weights in half precision; the relative error of each is then at most 0.05 %.
+        half: weights in half precision, that is 11 bits instead of 24.
 
     Raises:
-        ValueError: a model without gates or of another size, a vocabulary without ``<start>`` or ``<end>``, no text, a word that
-            the models cannot read, or a choice that is not there.
+        ValueError: a model without gates or of another size, a vocabulary without ``<start>`` or ``<end>``, no text, a word
+            that the models cannot read, or a choice that is not there.
     """
 
     model = t.Unicode().tag(sync=True)
@@ -50,10 +50,12 @@ class GateExplorer(RecurrentFigure, module="gate_explorer.mjs"):
     def __init__(
         self, models: Mapping[str, Any], vocabulary: Sequence[str], texts: Sequence[Any], top: int = 5, **kwargs: Any
     ) -> None:
-        super().__init__(models, vocabulary, texts, top, **{"model": next(iter(models), ""), **kwargs})
+        first = next(iter(models), "") if isinstance(models, Mapping) else ""
+        super().__init__(models, vocabulary, texts, top, **{"model": first, **kwargs})
 
     def _spec(self) -> dict[str, Any]:
-        return next(spec for spec in self.models if spec["name"] == self.model)
+        """The model that is shown."""
+        return next((spec for spec in self.models if spec["name"] == self.model), self.models[0])
 
     def describe(self) -> str:
         rows = "; ".join(f"for {spec['name']} the {', '.join(QUANTITIES[spec['cell']])}" for spec in self.models)

@@ -1,4 +1,4 @@
-"""What the figures that run a recurrent language model share: its weights as bytes, and the text that the reader steps through."""
+"""What the figures that run a recurrent language model share: its weights as bytes, and the text that is stepped through."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,27 +49,26 @@ class RecurrentFigure(Figure):
         half: bool | None = None,
         **kwargs: Any,
     ) -> None:
+        listed = isinstance(vocabulary, Sequence) and not isinstance(vocabulary, str)
+        if not listed or not all(isinstance(word, str) for word in vocabulary):
+            raise ValueError(f"vocabulary must be a list of words; got {vocabulary!r:.80}")
         known = [*vocabulary]
         number = {token: i for i, token in enumerate(known)}
         if missing := [token for token in (START, END) if token not in number]:
             raise ValueError(f"the vocabulary lacks {' and '.join(missing)}; the figure reads a text from {START} to {END}")
         never = [number[token] for token in (PAD, START, MASK) if token in number]
-        in_range("top", top, 1, len(known) - len(never))
-        if not models:
-            raise ValueError("models is empty; give at least one, as {name: model}")
+        if not isinstance(models, Mapping) or not models:
+            raise ValueError(f"models must be a dict from name to model, with at least one; got {models!r:.80}")
         specs, arrays = zip(*(_weights(name, model, len(number)) for name, model in models.items()), strict=True)
         numbers = np.concatenate([np.concatenate(parts) for parts in arrays])
         half = numbers.size > MOST_NUMBERS if half is None else half
         if half and np.abs(numbers).max() > np.finfo(np.float16).max:
             raise ValueError(f"a weight is {np.abs(numbers).max():.3g}, too large for half precision; use half=False")
+        if isinstance(texts, str) or not isinstance(texts, Sequence) or not texts:
+            raise ValueError(f"texts must be a list of at least one text; got {texts!r:.80}. For one text, write [text]")
         told = [as_tokens(getattr(text, "tokens", text)) for text in texts]
-        if not told:
-            raise ValueError("texts is empty; give at least one text")
-        spellable = set(known) - {PAD, START, MASK, END}
-        for words in [*told, kwargs.get("words", [])]:
-            _check_words(words, spellable, UNK in number)
-        chosen = {"words": told[0], **kwargs}
-        in_range("step", chosen.get("step", 0), 0, len(chosen["words"]))
+        for words in told:
+            _check_words(words, set(known) - {PAD, START, MASK, END}, UNK in number)
         super().__init__(
             vocabulary=known,
             texts=told,
@@ -81,8 +80,12 @@ class RecurrentFigure(Figure):
             unknown=number.get(UNK, -1),
             never=never,
             top=top,
-            **chosen,
+            **{"words": told[0], **kwargs},
         )
+
+    @t.validate("top")
+    def _check_top(self, proposal: Any) -> int:
+        return in_range("top", proposal["value"], 1, 50)
 
     @t.validate("words")
     def _check_text(self, proposal: Any) -> list[str]:
@@ -111,7 +114,8 @@ def _check_words(words: Sequence[str], spellable: set[str], unknown: bool) -> li
 
 
 def _weights(name: str, model: Any, size: int) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """What a model is, for the page, and its numbers in the order of ``parts``. Missing biases are zeros; tied weights go once."""
+    """What a model is, for the page, and its numbers in the order of ``parts``. Missing biases are zeros; tied weights go
+    once."""
     state = dict(model.state_dict()) if hasattr(model, "state_dict") else {}
     needed = ["embedding.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "output.weight"]
     if missing := [key for key in needed if key not in state]:

@@ -12,7 +12,7 @@ const short = (word) => (word.length > 10 ? word.slice(0, 9) + "…" : word);
 function render({ model, el }) {
   const [net] = unpackModels(model.get("models"), model.get("weights"), model.get("half")), H = net.hidden;
   const line = Math.max(4, Math.min(14, Math.round(168 / H))), tall = line * H; // height of one unit, of the state
-  const { box, body, say } = frame(model, el, "unrolled", "Unrolled network",
+  const { box, body, say } = frame(model, el, "unrolled-network", "Unrolled network",
     "press Next step and guess each word before you look; then click a predicted word to send the text another way.");
   const text = reading(model), table = predictions(text, model.get("top"));
 
@@ -32,7 +32,7 @@ function render({ model, el }) {
   pickUnit.input.min = 1;
   pickUnit.input.max = H;
   const unitName = h("output", { class: "lmw-unit-name", for: pickUnit.input.id });
-  pickUnit.node.querySelector("label").append(": ", unitName);
+  pickUnit.node.firstChild.after(unitName);
   const forget = checkbox("Wipe the state before every step", (checked) => write(model, { memory: !checked }));
   const graph = h("div", { class: "lmw-unrolled", tabindex: 0, role: "group", "aria-label": "The network, one column per step. Arrow keys go from step to step." });
   const names = h("div", { class: "lmw-names", "aria-hidden": "true" }, h("p", { style: { top: ".3rem" } }, "likeliest next word"),

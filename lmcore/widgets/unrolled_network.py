@@ -10,7 +10,7 @@ from lmcore.widgets.recurrent import RecurrentFigure
 
 
 class UnrolledNetwork(RecurrentFigure, module="unrolled_network.mjs"):
-    r"""Unrolled network: for every step n of a text the token :math:`x_n`, the state :math:`h_n`, the prediction of the next word.
+    r"""Unrolled network: at every step n of a text the word :math:`x_n`, the state :math:`h_n` and the prediction of the next.
 
     The page runs the model itself, in double precision, on the given texts or on any text that the reader writes in the
     model's words: :math:`h_n = \sigma(V [x_n; h_{n-1}] + c)` from :math:`h_0 = 0`, then the softmax of the logits, without the
@@ -26,11 +26,11 @@ class UnrolledNetwork(RecurrentFigure, module="unrolled_network.mjs"):
         vocabulary: its V words, word i with id i; with ``<start>`` and ``<end>``.
         texts: lists of at most 60 words, strings that are split at white space, or stories of ``lmcore.world``.
         top: how many of the likeliest next words are listed.
-        half: weights in half precision; the relative error of each is then at most 0.05 %.
+        half: weights in half precision, that is 11 bits instead of 24.
 
     Raises:
-        ValueError: a model of another kind or size, a vocabulary without ``<start>`` or ``<end>``, no text, a word that the model
-            cannot read, or a choice that is not there.
+        ValueError: a model of another kind or size, a vocabulary without ``<start>`` or ``<end>``, no text, a word that the
+            model cannot read, or a choice that is not there.
     """
 
     unit = t.Int(0).tag(sync=True)
@@ -41,11 +41,14 @@ class UnrolledNetwork(RecurrentFigure, module="unrolled_network.mjs"):
 
     def describe(self) -> str:
         return (
-            f"Unrolled network. A recurrent network with a state of {self.models[0]['hidden']} numbers reads a text word by word, such as "
-            f"“{' '.join(self.texts[0])}”. For each step the figure shows the word that goes in, the state as a column of signed "
-            f"bars, and the likeliest next words with their probabilities."
+            f"Unrolled network. A recurrent network with a state of {self._hidden()} numbers reads a text word by word, such "
+            f"as “{' '.join(self.texts[0])}”. For each step the figure shows the word that goes in, the state as a column of "
+            f"signed bars, and the likeliest next words with their probabilities."
         )
+
+    def _hidden(self) -> int:
+        return int(self.models[0]["hidden"])
 
     @t.validate("unit")
     def _check_unit(self, proposal: Any) -> int:
-        return in_range("unit", proposal["value"], 0, self.models[0]["hidden"] - 1)
+        return in_range("unit", proposal["value"], 0, self._hidden() - 1)

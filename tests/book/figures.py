@@ -1,14 +1,18 @@
-"""The three figures that the tests of this folder open, on data small enough to look at every point of."""
+"""The figures that the tests of this folder open, on data small enough to look at every point of."""
 
 import functools
 import itertools
 
 import numpy as np
+import torch
 from playwright.sync_api import Page
 
+from lmcore import END, MASK, PAD, START
 from lmcore.analogies import WordVectors
 from lmcore.ngram import NGram
-from lmcore.widgets import EmbeddingMap, Figure, MergeStepper, NextWord
+from lmcore.recurrent import RecurrentLM
+from lmcore.rnn import RNN
+from lmcore.widgets import EmbeddingMap, Figure, GateExplorer, MergeStepper, NextWord, UnrolledNetwork
 from lmcore.world import World
 
 # Every walk of a test changes a native control as a reader does, and waits until the figure has drawn.
@@ -42,6 +46,41 @@ def embedding_map() -> tuple[EmbeddingMap, WordVectors]:
         vectors[words.index(b)] = vectors[words.index(a)] - 2 * shift + 0.1 * rng.normal(size=11)
     widget = EmbeddingMap(words, vectors, groups=GROUPS, k=6)
     return widget, WordVectors(words, np.frombuffer(widget.vectors, "<f4").reshape(vectors.shape))
+
+
+# Words that look like markup, that hold an apostrophe, that differ in one letter; special tokens at odd places.
+VOCABULARY = [
+    *("she", PAD, "likes", "licks", START, "tea", ".", "don't", "naïve", "<b>", END, '"', "o'clock", "She", MASK, ","),
+    *(f"word{i}" for i in range(21)),
+]
+TEXTS = [
+    ["she", "likes", "tea", "."],
+    ["She", "don't", "licks", "<b>", ",", '"', "naïve", "tea", '"', "word3", ".", "word20", "o'clock"],
+    [],
+    ["word7"] * 17,
+]
+
+
+@functools.cache
+def recurrent(cell: str, seed: int = 0, *, hidden: int = 7, tie: bool = False) -> RecurrentLM:
+    """An untrained model of odd sizes, its weights large enough for full gates. Cell "relu" is an RNN with that activation."""
+    torch.manual_seed(seed + 31)
+    model = RecurrentLM(len(VOCABULARY), hidden if tie else 5, hidden, cell="rnn" if cell == "relu" else cell, tie=tie)
+    if cell == "relu":
+        model.rnn = RNN(5, hidden, nonlinearity="relu")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2 if cell != "relu" else 1)
+    return model.eval()
+
+
+def unrolled(cell: str = "rnn", **kwargs: object) -> UnrolledNetwork:
+    return UnrolledNetwork(recurrent(cell), VOCABULARY, TEXTS, top=4, **kwargs)
+
+
+def gates(**kwargs: object) -> GateExplorer:
+    models = {"LSTM": recurrent("lstm"), "GRU": recurrent("gru", hidden=11)}
+    return GateExplorer(models, VOCABULARY, TEXTS, top=4, **kwargs)
 
 
 def all_three() -> list[Figure]:
