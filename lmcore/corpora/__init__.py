@@ -14,7 +14,8 @@ name                   what :func:`load` returns                                
 =====================  ==========================================================  =========================
 
 ``manual`` and ``digits`` are always there. The others are downloaded once, from an address and with a checksum that never
-change, into one cache (:mod:`lmcore.corpora.downloads`). ``python -m lmcore.corpora`` lists them; with ``--all`` it fetches them.
+change, into one cache (:mod:`lmcore.corpora.downloads`). ``python -m lmcore.corpora`` lists them;
+with ``--all`` it fetches them.
 """
 
 import argparse
