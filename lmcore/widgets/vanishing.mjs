@@ -2,7 +2,8 @@
 // them (multiplying by one is exact), and norms leave here as base-10 logarithms.
 
 const LOG2 = Math.log10(2);
-export const FLOAT32 = { least: Math.log10(1.401298464324817e-45), most: Math.log10(3.4028234663852886e38) };
+// Where 32-bit numbers end: half their smallest positive number is rounded to 0, and above their largest stands infinity.
+export const FLOAT32 = { least: -150 * LOG2, most: Math.log10(3.4028234663852886e38) };
 
 /** log10 of the norm of mantissas × 2^exponent; −∞ for a zero vector. */
 function logNorm(vector, exponent) {
