@@ -33,6 +33,14 @@ def step_and_stack(cell: Callable, args: list) -> Any:
     return {"step": step, "stack": _stack(cell, x, states, [weight_ih, weight_hh, bias_ih, bias_hh])}
 
 
+def cross_entropy(outputs: Tensor) -> Tensor:
+    """The loss of a network with these outputs, [B T H], which guesses one of a few classes at every step."""
+    batch, steps, hidden = outputs.shape
+    read_out = torch.cos(torch.arange(hidden * CLASSES).to(outputs)).view(hidden, CLASSES)
+    classes = torch.arange(batch * steps, device=outputs.device) % CLASSES
+    return F.cross_entropy(outputs.flatten(0, 1) @ read_out, classes)
+
+
 def _alike(step: Any, states: list[Tensor]) -> bool:
     """Whether ``step`` can be the state of the next step."""
     if isinstance(step, tuple) != (len(states) > 1) or len(_tensors(step)) != len(states):
@@ -43,7 +51,7 @@ def _alike(step: Any, states: list[Tensor]) -> bool:
     )
 
 
-def _tensors(state: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _tensors(state: Any) -> tuple:
     return state if isinstance(state, tuple) else (state,)
 
 
@@ -68,13 +76,16 @@ def _stack(cell: Callable, x: Tensor, states: list[Tensor], parameters: list[Ten
             signal = current[number][0]
         outputs.append(signal)
     stacked = torch.stack(outputs, 1)
-    targets = torch.arange(batch * STEPS, device=x.device) % CLASSES
-    loss = F.cross_entropy((stacked @ draw(hidden, CLASSES)).flatten(0, 1), targets)
+    loss = cross_entropy(stacked)
     gradients = None
     if loss.requires_grad:
         named = {
             f"{name}_l{number}": part for number, layer in enumerate(layers) for name, part in zip(NAMES, layer, strict=True)
         }
-        found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
+        try:
+            found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
+        except RuntimeError as error:
+            question = "does the cell change a tensor in place, as += does?"
+            raise RuntimeError(f"no gradient can be computed in a network of this cell; {question} ({error})") from error
         gradients = dict(zip(named, found, strict=True))
     return {"outputs": stacked, "loss": loss, "gradients": gradients}
