@@ -165,7 +165,7 @@ def code_cells(text: str) -> list[str]:
 def source_of(name: str, chapters: Path | None = None) -> Path | None:
     """The file that a record comes from: the chapter ``<name>.md``, else the recipe ``<name>.py``; ``None`` without either."""
     for path in ((chapters or chapters_folder()) / f"{name}.md", recipes_folder() / f"{name}.py"):
-        if path.is_file():
+        if path.is_file() and not name.startswith("_"):
             return path
     return None
 
