@@ -79,7 +79,7 @@ def initial(
     ==============  ===============================================  =====================================================
     kind            entries                                          spectral radius, spectral norm
     ==============  ===============================================  =====================================================
-    ``gaussian``    independent, normal, variance 1/H                about 1 (circular law, Girko 1984), about 2
+    ``gaussian``    independent, normal, variance 1/H                about 1 (circular law, Girko 1985), about 2
     ``uniform``     independent, in ±1/√H: torch.nn.RNN's default    about 1/√3, about 2/√3
     ``orthogonal``  Q of a Gaussian's QR, signs fixed, so uniform    1, 1 (Saxe et al. 2014)
                     over the orthogonal group (Mezzadri 2007)
