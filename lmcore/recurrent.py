@@ -82,19 +82,28 @@ class RecurrentLM(nn.Module):
         Raises:
             ValueError: not ids of shape (B, T) that this model knows, or a state or lengths of another shape.
         """
+        outputs, state = self.read(ids, state, lengths)
+        return self.output(outputs), state
+
+    def read(
+        self, ids: Int[Tensor, "B T"], state: State | None = None, lengths: Int[Tensor, " B"] | None = None
+    ) -> tuple[Float[Tensor, "B T H"], State]:
+        """As :meth:`forward`, but what the output layer is to be applied to instead of logits."""
         check_ids("ids", ids, 2, self.embedding.num_embeddings)
         outputs, state = self.rnn(self.dropout(self.embedding(ids)), state, lengths)
-        return self.output(self.dropout(outputs)), state
+        return self.dropout(outputs), state
 
 
-def next_token_loss(model: nn.Module, batch: Any) -> Float[Tensor, ""]:
+def next_token_loss(model: RecurrentLM, batch: Any) -> Float[Tensor, ""]:
     """The mean cross-entropy, in nats, of the targets of a batch that begins with inputs and targets.
 
     Takes what :class:`lmcore.batches.Padded` and :class:`lmcore.batches.Windows` yield. A state goes from left to right, so
-    padding at the end of a text cannot reach a real token; its own targets carry no loss.
+    padding at the end of a text cannot reach a real token, and needs no mask. Where there is no target no logits are computed;
+    with a large vocabulary they are the largest part of the work.
     """
-    logits, _ = model(batch[0])
-    return F.cross_entropy(logits.flatten(0, 1), batch[1].flatten(), ignore_index=IGNORE)
+    outputs, _ = model.read(batch[0])
+    real = batch[1] != IGNORE
+    return F.cross_entropy(model.output(outputs[real]), batch[1][real])
 
 
 class TruncatedBPTT:

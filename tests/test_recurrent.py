@@ -104,6 +104,10 @@ def test_the_loss_is_the_mean_over_real_targets_whatever_the_padding_holds():
         total -= sum(float(log_q[t, w]) for t, w in enumerate([*text, 2]))
         count += len(text) + 1
     assert next_token_loss(model, batch).item() == pytest.approx(total / count)
+    every = F.cross_entropy(model(batch.inputs)[0].flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE)
+    expected = torch.autograd.grad(every, list(model.parameters()))
+    for p, q in zip(torch.autograd.grad(next_token_loss(model, batch), list(model.parameters())), expected, strict=True):
+        torch.testing.assert_close(p, q)
     filled = batch._replace(inputs=torch.where(batch.mask, batch.inputs, 12))
     assert next_token_loss(model, filled).item() == pytest.approx(total / count)
     (window,) = Windows(range(10), 9, 1, shuffle=False, epochs=1)
