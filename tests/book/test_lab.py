@@ -155,7 +155,10 @@ def test_a_chapter_opens_as_a_notebook_and_runs(lab: Lab, chapter: str) -> None:
 def use(page: Page, figure: Any) -> None:
     """Change something in a figure, whatever controls it has."""
     for kind, act in (
-        ("input[type=range]", lambda control: control.press("ArrowRight")),
+        (
+            "input[type=range]",
+            lambda control: control.press("ArrowLeft" if control.evaluate("(c) => c.value === c.max") else "ArrowRight"),
+        ),
         (
             "select",
             lambda control: control.select_option(index=control.evaluate("(s) => (s.selectedIndex + 1) % s.options.length")),
