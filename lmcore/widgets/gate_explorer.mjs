@@ -12,7 +12,7 @@ const KEEPER = { lstm: "forget", gru: "update" }; // the gate that keeps the mem
 
 const mean = (values, f = (x) => x) => values.reduce((sum, x) => sum + f(x), 0) / values.length;
 /** Two decimals, without a leading zero where there is little room. */
-const small = (x) => (Math.abs(x) < 0.995 ? x.toFixed(2).replace("0.", ".").replace("-", "−") : x.toFixed(1).replace("-", "−"));
+const small = (x) => (Math.abs(x) < 0.005 ? "0" : Math.abs(x) < 0.995 ? x.toFixed(2).replace("0.", ".") : x.toFixed(1)).replace("-", "−");
 
 function render({ model, el }) {
   const nets = unpackModels(model.get("models"), model.get("weights"), model.get("half")), names = nets.map(({ name }) => name);
@@ -138,8 +138,8 @@ function render({ model, el }) {
     const shares = drawSheet(n, k), total = shares.reduce((sum, x) => sum + Math.abs(x), 0);
     show(n);
     const oldest = shares.findIndex((x) => Math.abs(x) >= 0.1 * total), reach = n - oldest;
-    note.textContent = `A full bar of a gate is 1 (open); an empty one 0 (closed). The last row splits the ${net().cell === "lstm" ? "cell state" : "state"} after step ${n} by the step that wrote it`
-      + (k < 0 ? "; memories are shown by their mean size, without sign." : ": up and filled is positive, down and hollow negative; the bars add up to it.");
+    note.textContent = `A full bar of a gate is 1 (open), an empty one 0 (shut). “Still held” splits the ${net().cell === "lstm" ? "cell state" : "state"} after step ${n} by the step that wrote it`
+      + (k < 0 ? "; memories are shown by their mean size, without sign." : ": up and filled is positive, down and hollow negative, and the bars add up to it.");
     const best = table.draw(p), [shown, exact] = surprise(p[came]);
     numbers.replaceChildren(...facts({
       reach: ["Looks back", reach === 1 ? "1 step" : `${reach} steps`, reach],
