@@ -67,7 +67,7 @@ def test_truncated_bptt_swapped_into_a_model_gives_the_same_loss_and_gradients(c
     names = swapped(truncation.truncated_bptt)
     torch.testing.assert_close(sum(names["theirs"]), names["yours"])
     assert names["apart"] < 1e-6
-    assert "the gradients differ by at most" in capsys.readouterr().out
+    assert "gradients differ by at most" in capsys.readouterr().out
     assert swapped(truncation.never_cut)["apart"] > 1e-5
     assert swapped(truncation.cut_one_step_late)["apart"] > 1e-5
 
