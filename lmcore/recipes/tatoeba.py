@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lmcore import END, PAD, START, corpora, device, evaluate, ledger
+from lmcore import END, START, corpora, device, evaluate, ledger
 from lmcore.bpe import BPE
 from lmcore.corpora import Pair
 from lmcore.pairs import Pairs
@@ -31,9 +31,9 @@ class Sizes:
     layers: int = 1
     reverse: bool = True
     dropout: float = 0.3
-    batch_size: int = 64
+    batch_size: int = 128
     epochs: int = 7
-    lr: float = 3e-3
+    lr: float = 4e-3
     beam: int = 5
     alpha: float = 0.6
     train: int | None = None  # how many pairs to learn from; None for all
@@ -43,7 +43,7 @@ class Sizes:
 SIZES = {
     "smoke": Sizes(vocabulary=300, dim=5, hidden=7, epochs=1, train=640, test=20, beam=2),
     "small": Sizes(),
-    "full": Sizes(vocabulary=6_000, dim=512, hidden=1024, layers=2, epochs=12, lr=1e-3),
+    "full": Sizes(vocabulary=6_000, dim=512, hidden=1024, layers=2, batch_size=64, epochs=12, lr=1e-3),
 }
 
 
@@ -63,9 +63,10 @@ def run(sizes: Sizes, page: ledger.Page, *, attention: bool = False) -> None:
     """
     corpus = corpora.tatoeba()
     train, test = corpus.train[: sizes.train], corpus.test[: sizes.test]
-    special = (PAD, START, END)
+    special = (START, END)
     english, dutch = (BPE.train("\n".join(side), sizes.vocabulary, special=special) for side in zip(*train, strict=True))
-    pad, start, end = (dutch.number[token] for token in special)
+    start, end = (dutch.number[token] for token in special)
+    pad = 0  # any token that both languages have: nobody looks beyond the end of a text
 
     def batches(part: Sequence[Pair], **how) -> Pairs:
         ids = [(english.encode(source), dutch.encode(target)) for source, target in part]
@@ -103,7 +104,7 @@ def run(sizes: Sizes, page: ledger.Page, *, attention: bool = False) -> None:
     every = [those + those[-1:] * (most - len(those)) for those in known.values()]
     for name, width in (("greedy", 1), ("beam", sizes.beam)):
         found = translate(
-            model, [english.encode(source) for source in known], start=start, end=end, never=(pad,),
+            model, [english.encode(source) for source in known], start=start, end=end,
             width=width, alpha=sizes.alpha,
         )  # fmt: skip
         texts = [dutch.decode(hypothesis.ids) for hypothesis in found]
