@@ -75,6 +75,15 @@ def test_the_step_is_the_cell_s_own(kind):
     torch.testing.assert_close(given, want)
 
 
+@pytest.mark.parametrize("kind", CELLS)
+def test_with_one_text_only_the_step_is_made(kind):
+    args = [arg[:1] if i < len(arguments(kind)) - 4 else arg for i, arg in enumerate(arguments(kind))]
+    calls = []
+    given = step_and_stack(recorded(CELLS[kind], calls), args)
+    torch.testing.assert_close(given, CELLS[kind](*args))
+    assert len(calls) == 1
+
+
 def examined(cell, kind="LSTM"):
     return run_case(cell, Case(tuple(arguments(kind)), "a case"), probe="stack")
 

@@ -17,17 +17,19 @@ def step_and_stack(cell: Callable, args: list) -> Any:
 
     The state is one tensor for a GRU (``cell`` returns a tensor), and the two tensors h and c for an LSTM (it returns a
     tuple). The network has the names and shapes of ``torch.nn.LSTM`` and ``torch.nn.GRU`` with two layers. The first has
-    the parameters among ``args`` and starts with x and the state given; everything else is drawn with a fixed seed.
+    the parameters among ``args`` and starts with x and the state given; everything else is drawn with a fixed seed. A case with
+    one text is meant to be followed by hand, and runs the step alone.
 
     Returns:
+        what the cell returned for one text, and for a batch
         ``{"step": what the cell returned, "stack": {"outputs": [B T H], "loss": …, "gradients": {name: tensor}}}``. The
         stack is ``None`` if the step does not return a state like the one it was given, the gradients are ``None`` if no
         gradient reaches the loss.
     """
     x, *states, weight_ih, weight_hh, bias_ih, bias_hh = [arg.clone() for arg in args]
     step = cell(*args)
-    if step is None:
-        return None
+    if step is None or len(x) == 1:
+        return step
     if not _alike(step, states):
         return {"step": step, "stack": None}
     return {"step": step, "stack": _stack(cell, x, states, [weight_ih, weight_hh, bias_ih, bias_hh])}

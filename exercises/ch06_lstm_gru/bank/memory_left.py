@@ -197,6 +197,18 @@ def shortest_text_for_all(forget, lengths):
     return memory_left(forget, lengths.min().expand_as(lengths))
 
 
+def own_gate_and_padding(forget, lengths):
+    """Two things are off. The product begins one step too early: the gate of step t acts on the cell before, on the way from
+    step t − 1 to t. And the lengths are not used: text b ends after `lengths[b]` steps, and behind that the result is 0."""
+    return torch.stack([_backwards(gates) for gates in forget])
+
+
+def from_the_start_and_padding(forget, lengths):
+    """Two things are off. You multiplied from the first step up to t; asked for is what is left of step t at the end: which
+    gates come after t? And the lengths are not used: behind the end of a text the result is 0."""
+    return forget.cumprod(1)
+
+
 def cases(rng: random.Random) -> list[Case]:
     by_hand = torch.tensor([[[0.5], [0.8], [0.25]]])
     shut = torch.tensor([[[0.9, 0.5], [0.0, 0.8], [0.7, 0.4], [0.6, 0.2]]])
@@ -242,6 +254,8 @@ EXERCISE = Exercise(
         ones_in_the_padding,
         zeros_in_the_product,
         shortest_text_for_all,
+        own_gate_and_padding,
+        from_the_start_and_padding,
     ],
     cases=cases,
 )

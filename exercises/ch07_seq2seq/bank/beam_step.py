@@ -91,6 +91,12 @@ def _packed(best, hypotheses, scores, state):
     return [hypotheses[k] + new for _, k, new in best], found, state[[k for _, k, _ in best]]
 
 
+def _by(hypotheses, scores, state, log_probs, width, end):
+    """A step by other numbers than the log-probabilities."""
+    finished, extended = _candidates(hypotheses, scores, log_probs, end)
+    return _packed(finished + extended[: width - len(finished)], hypotheses, scores, state)
+
+
 def state_left_as_it_was(hypotheses, scores, state, logits, width, end):
     """The state was not brought into the new order. Each new hypothesis goes on from the state of the one it extends: which row
     is that? Without it a text continues with the memory of another."""
@@ -151,30 +157,19 @@ def last_token_alone(hypotheses, scores, state, logits, width, end):
 def logits_added(hypotheses, scores, state, logits, width, end):
     """The logits were added as they are. Logits of two hypotheses cannot be compared: turn each row into log-probabilities
     first."""
-    finished, extended = _candidates(hypotheses, scores, logits, end)
-    return _packed(finished + extended[: width - len(finished)], hypotheses, scores, state)
+    return _by(hypotheses, scores, state, logits, width, end)
 
 
 def probabilities_added(hypotheses, scores, state, logits, width, end):
     """The probabilities were added to scores that are logarithms. The logarithm of a product is a sum of logarithms: take the
     logarithm of the probabilities too."""
-    finished, extended = _candidates(hypotheses, scores, logits.softmax(1), end)
-    return _packed(finished + extended[: width - len(finished)], hypotheses, scores, state)
+    return _by(hypotheses, scores, state, logits.softmax(1), width, end)
 
 
 def normalised_over_the_beam(hypotheses, scores, state, logits, width, end):
     """The softmax ran over the hypotheses. Each hypothesis has a distribution of its own over the V tokens: which axis of
     `logits` is that?"""
-    finished, extended = _candidates(hypotheses, scores, logits.log_softmax(0), end)
-    return _packed(finished + extended[: width - len(finished)], hypotheses, scores, state)
-
-
-def normalised_together(hypotheses, scores, state, logits, width, end):
-    """One softmax ran over all logits together. Each hypothesis has a distribution of its own: every row of `logits` by itself
-    gives probabilities that add up to 1."""
-    log_probs = logits.flatten().log_softmax(0).view_as(logits)
-    finished, extended = _candidates(hypotheses, scores, log_probs, end)
-    return _packed(finished + extended[: width - len(finished)], hypotheses, scores, state)
+    return _by(hypotheses, scores, state, logits.log_softmax(0), width, end)
 
 
 def finished_extended(hypotheses, scores, state, logits, width, end):
@@ -213,13 +208,6 @@ def finished_pay_again(hypotheses, scores, state, logits, width, end):
     return _packed(finished + extended[: width - len(finished)], hypotheses, scores, state)
 
 
-def finished_end_again(hypotheses, scores, state, logits, width, end):
-    """A further ⟨end⟩ was put behind a finished hypothesis. Its score is right, its tokens are not: it stays as it is."""
-    finished, extended = _candidates(hypotheses, scores, logits.log_softmax(1), end)
-    finished = [(score, k, [end]) for score, k, _ in finished]
-    return _packed(finished + extended[: width - len(finished)], hypotheses, scores, state)
-
-
 def finished_first(hypotheses, scores, state, logits, width, end):
     """The finished hypotheses stand first, whatever their score. Rank all that remain together, the best first."""
     finished, extended = _candidates(hypotheses, scores, logits.log_softmax(1), end)
@@ -239,19 +227,6 @@ def worst_first(hypotheses, scores, state, logits, width, end):
     """The right hypotheses are there, the worst first. Log-probabilities are negative: the best is the one closest to 0."""
     texts, found, rows = beam_step(hypotheses, scores, state, logits, width, end)
     return texts[::-1], found.flip(0), rows.flip(0)
-
-
-def worst_kept(hypotheses, scores, state, logits, width, end):
-    """You kept the least probable extensions. Log-probabilities are negative: the best is the one closest to 0."""
-    finished, extended = _candidates(hypotheses, scores, logits.log_softmax(1), end)
-    return _packed(finished + extended[::-1][: width - len(finished)], hypotheses, scores, state)
-
-
-def only_the_new_tokens(hypotheses, scores, state, logits, width, end):
-    """You return the new tokens without the text before them. A new hypothesis is the old one with the token behind it."""
-    finished, extended = _candidates(hypotheses, scores, logits.log_softmax(1), end)
-    best = sorted(finished + extended[: width - len(finished)], reverse=True)
-    return [new for _, _, new in best], *_packed(best, hypotheses, scores, state)[1:]
 
 
 def hypotheses_left_as_they_were(hypotheses, scores, state, logits, width, end):
@@ -329,18 +304,14 @@ EXERCISE = Exercise(
         logits_added,
         probabilities_added,
         normalised_over_the_beam,
-        normalised_together,
         finished_extended,
         finished_dropped,
         finished_take_no_place,
         finished_pushed_out,
         finished_pay_again,
-        finished_end_again,
         finished_first,
         mean_log_probability,
         worst_first,
-        worst_kept,
-        only_the_new_tokens,
         hypotheses_left_as_they_were,
         lists_shared,
     ],

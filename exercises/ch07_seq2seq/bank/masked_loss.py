@@ -229,6 +229,12 @@ def without_a_graph(logits, targets):
     return masked_loss(logits.detach(), targets)
 
 
+def a_plain_number(logits, targets):
+    """You return a Python number. The loss is right, but a number has no graph, so no gradient can flow: return the tensor
+    itself, and take its number out only to report it."""
+    return masked_loss(logits, targets).item()
+
+
 def cases(rng: random.Random) -> list[Case]:
     by_hand = torch.tensor([[[0.0, 1.0], [2.0, 0.0]], [[1.0, 1.0], [0.5, -0.5]]])
     padded = torch.tensor([[2, 0, 4, 1], [3, 1, -100, -100], [0, -100, -100, -100]])
@@ -284,6 +290,7 @@ EXERCISE = Exercise(
         last_real_token_left_out,
         token_zero_ignored,
         without_a_graph,
+        a_plain_number,
     ],
     cases=cases,
     probe="gradients",

@@ -150,6 +150,22 @@ def padding_by_token(sentences, lengths, start, end, pad):
     return inputs, targets.masked_fill(targets == pad, IGNORE)
 
 
+def by_slices_and_token(sentences, lengths, start, end, pad):
+    """Two things are off. In short sentences ⟨end⟩ stands in the inputs too: the last that the decoder reads is the last
+    word. And every target that equals `pad` was ignored, which in a vocabulary with one token for ⟨end⟩ and padding leaves no
+    ⟨end⟩ to learn from. The lengths tell you both places."""
+    inputs, _ = end_in_inputs(sentences, lengths, start, end, pad)
+    return inputs, padding_by_token(sentences, lengths, start, end, pad)[1]
+
+
+def last_word_not_read(sentences, lengths, start, end, pad):
+    """The last word of every sentence is missing from the inputs. The decoder has to read it before it can say ⟨end⟩: with
+    ⟨start⟩ a sentence of n words has n + 1 inputs."""
+    inputs, targets = teacher_forcing(sentences, lengths, start, end, pad)
+    place, n = _places(sentences, lengths)
+    return inputs.masked_fill((place == n) & (place > 0), pad), targets
+
+
 def end_in_every_padding(sentences, lengths, start, end, pad):
     """⟨end⟩ is the target at all places behind a sentence. It is to be said once. What comes after it carries no loss."""
     inputs, targets = teacher_forcing(sentences, lengths, start, end, pad)
@@ -258,6 +274,8 @@ EXERCISE = Exercise(
         end_behind_the_padding,
         end_missing,
         padding_by_token,
+        by_slices_and_token,
+        last_word_not_read,
         end_in_every_padding,
         start_in_targets,
         start_missing,
