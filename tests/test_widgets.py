@@ -12,12 +12,14 @@ import pytest
 from lmcore import END, evaluate
 from lmcore.analogies import project
 from lmcore.ngram import NGram
-from lmcore.widgets import HOST, EmbeddingMap, Figure, MergeStepper, NextWord
+from lmcore.recurrent import RecurrentLM
+from lmcore.widgets import HOST, EmbeddingMap, Figure, GateExplorer, MergeStepper, NextWord, UnrolledNetwork
 from lmcore.widgets.base import HERE, VIEW_MIME, join
 from lmcore.widgets.fallback import with_noscript
 from lmcore.widgets.next_word import NO_WORD, shown_words
 from lmcore.world import World
 
+SPOKEN = (["<start>", "<end>", "a", "b"], ["a b"])
 STORIES = [["she", "likes", "tea", "."], ["he", "licks", "apples", ".", "."]]
 MODULES = [
     "next_word.mjs",
@@ -100,6 +102,8 @@ def figures() -> list[Figure]:
         NextWord(STORIES, {"uniform": uniform}, sure),
         MergeStepper(),
         EmbeddingMap([f"w{i}" for i in range(11)], vectors, analogy=("w1", "w2", "w3"), k=3),
+        UnrolledNetwork(RecurrentLM(4, 3, 2), *SPOKEN),
+        GateExplorer({"LSTM": RecurrentLM(4, 3, 2, cell="lstm")}, *SPOKEN),
     ]
 
 

@@ -1,5 +1,5 @@
 // Gate explorer: the gates and the memory of an LSTM or a GRU over a text, one column per step, of one unit or as a mean.
-import { arrowKeys, button, controls, facts, follow, frame, h, percent, radios, select, slider, svg, write } from "./draw.mjs";
+import { arrowKeys, button, clamp, controls, facts, follow, frame, h, percent, radios, select, slider, svg, write } from "./draw.mjs";
 import { predictions, reading, surprise } from "./reading.mjs";
 import { held, kept, logits, probabilities, run, unpackModels } from "./recurrent.mjs";
 
@@ -48,11 +48,10 @@ function render({ model, el }) {
   let ran, of = "", columns = [];
   function compute() {
     const key = JSON.stringify([net().name, text.words()]);
-    if (key === of) return false;
+    if (key === of) return;
     of = key;
     const steps = run(net(), text.ids());
     ran = { steps, chances: steps.map((s) => probabilities(logits(net(), s), text.never)) };
-    return true;
   }
   const values = (id, s) => (id === "memory" ? held(net(), s) : s.gates[id]);
   /** A row at a step: the chosen unit's value, or the mean over all units (of a memory: the mean size). */
@@ -101,14 +100,24 @@ function render({ model, el }) {
     strips.replaceChildren(
       ...rows.map(([id, label]) => line(id, id === "memory" && k < 0 ? `size of ${label}` : label, whole.map((i) => reads(id, ran.steps[i], k)), id === "memory" ? largestOf(memory) : 1)),
       line("kept", h("span", {}, "still held", h("br"), k < 0 ? "(size)" : "from here"), whole.map((i) => shares[i]), largestOf([...shares])));
-    const [id, label] = rows[Math.min(model.get("shown"), rows.length - 1)];
-    const largest = id === "memory" ? largestOf(whole.flatMap((i) => [...values(id, ran.steps[i])])) : 1;
-    wall.replaceChildren(h("tr", { "data-row": "units", "data-of": id }, h("th", { scope: "row" }, "every unit:", h("br"), label), whole.map((i) =>
-      h("td", { ...mark(i), onclick: (event) => {
-        const area = event.currentTarget.querySelector("svg").getBoundingClientRect(), j = Math.floor(((event.clientY - area.top) / area.height) * net().hidden);
-        write(model, { unit: Math.max(0, Math.min(net().hidden - 1, j)), step: i });
-      } }, tower(id, ran.steps[i], largest, k)))));
+    drawWall(n, k);
     return shares;
+  }
+
+  /** Every unit of one quantity at every step; drawn again only when it shows something else. */
+  let wallOf = "";
+  function drawWall(n, k) {
+    const rows = rowsOf(), [id, label] = rows[Math.min(model.get("shown"), rows.length - 1)], key = `${of} ${k} ${id}`;
+    if (key !== wallOf) {
+      wallOf = key;
+      const largest = id === "memory" ? Math.max(1e-9, ...ran.steps.flatMap((s) => [...values(id, s)].map(Math.abs))) : 1;
+      wall.replaceChildren(h("tr", { "data-row": "units", "data-of": id }, h("th", { scope: "row" }, "every unit:", h("br"), label), ran.steps.map((s, i) =>
+        h("td", { onclick: (event) => {
+          const area = event.currentTarget.querySelector("svg").getBoundingClientRect(), j = Math.floor(((event.clientY - area.top) / area.height) * net().hidden);
+          write(model, { unit: clamp(j, 0, net().hidden - 1), step: i });
+        } }, tower(id, s, largest, k)))));
+    }
+    wall.querySelectorAll("td").forEach((cell, i) => cell.toggleAttribute("data-now", i === n));
   }
 
   function show(n) { // scroll the present column into view, without moving the page

@@ -42,11 +42,12 @@ function render({ model, el }) {
     h("div", { class: "lmw-columns" }, h("div", {}, table.node), numbers), controls(pickUnit.node, forget.node), inside);
 
   // ---- the network's numbers, once per text ----
-  let ran, of = "";
+  let ran, of = "", drawn = []; // drawn: the columns, each with what it shows
   function compute() {
     const key = JSON.stringify([text.words(), model.get("memory")]);
     if (key === of) return;
     of = key;
+    drawn = [];
     const steps = run(net, text.ids(), model.get("memory"));
     const chances = steps.map((s) => probabilities(logits(net, s), text.never));
     const largest = steps.reduce((x, s) => s.h.reduce((y, value) => Math.max(y, Math.abs(value)), x), 0);
@@ -86,6 +87,15 @@ function render({ model, el }) {
       picture, token, h("p", { class: "lmw-index" }, `n = ${n}`));
   }
 
+  /** Brings the columns to step n; only those that change are drawn again. */
+  function drawColumns(n, k) {
+    drawn = ran.steps.map((_, i) => {
+      const key = i > n ? "ahead" : `${k}${i === n ? " now" : ""}`;
+      return drawn[i]?.key === key ? drawn[i] : { key, node: column(i, n) };
+    });
+    graph.replaceChildren(names, ...drawn.map(({ node }) => node));
+  }
+
   // ---- inside one unit ----
   function drawInside(n, k) {
     const s = ran.steps[n], value = s.h[k], before = n && model.get("memory") ? ran.steps[n - 1].h[k] : 0;
@@ -117,7 +127,7 @@ function render({ model, el }) {
     forget.input.checked = !model.get("memory");
     back.disabled = n === 0;
     next.disabled = n === last;
-    graph.replaceChildren(names, ...ran.steps.map((_, i) => column(i, n)));
+    drawColumns(n, k);
     show(n);
     scale.textContent = `Each bar of a state is one of its ${H} numbers, from −${ran.scale.toPrecision(2)} (left, hollow) to +${ran.scale.toPrecision(2)} (right, filled). Above: the likeliest next word. Below: the word read.`;
     const best = table.draw(p), [shown, exact] = surprise(p[came]);

@@ -1,98 +1,23 @@
-"""The model in the page equals torch's, and the unrolled network shows it at every step of every text."""
+"""The unrolled network in Chromium: every step of every text shows lmcore's numbers; what the reader writes and clicks."""
 
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Page
 
 from lmcore import END, MASK, PAD, START, UNK
-from lmcore.recurrent import RecurrentLM, as_language_model
+from lmcore.recurrent import as_language_model
 from lmcore.widgets import UnrolledNetwork
 from tests.book.figures import CHANGE, TEXTS, VOCABULARY, recurrent, status, unrolled
-from tests.book.forward import forward, numbers, states
+from tests.book.forward import numbers, states
 from tests.book.pages import build, opened
 
 pytestmark = pytest.mark.browser
 
 CELLS = ["rnn", "relu", "lstm", "gru"]
-SHOWN = [i for i, word in enumerate(VOCABULARY) if word not in (PAD, START, MASK)]
-
-
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with opened(build(tmp_path_factory.mktemp("blank")), ready=False) as it:
-        yield it.page
-        it.clean()
-
-
-def halved(model: RecurrentLM) -> RecurrentLM:
-    """The same model with weights as they travel in half precision."""
-    other = RecurrentLM(
-        len(VOCABULARY), model.embedding.embedding_dim, model.rnn.hidden_size, cell=model.rnn.mode.split("_")[0]
-    )
-    other.load_state_dict({key: value.half().float() for key, value in model.state_dict().items()})
-    return other.eval()
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_states_and_logits_equal_torchs_at_every_step(blank: Page, cell: str) -> None:
-    model, ids = recurrent(cell), [numbers(words) for words in TEXTS]
-    for text, found in zip(ids, forward(blank, unrolled(cell), ids)[0], strict=True):
-        h, c = states(model, text)
-        with torch.no_grad():
-            logits = model(torch.tensor([text]))[0][0].numpy()
-        assert len(found) == len(text)
-        np.testing.assert_allclose([f["h"] for f in found], h, rtol=2e-5, atol=2e-6)
-        np.testing.assert_allclose([f["c"] for f in found], c, rtol=2e-5, atol=2e-6)
-        np.testing.assert_allclose([f["logits"] for f in found], logits, rtol=2e-5, atol=1e-5)
-    assert np.abs(h).max() > 0.3, "states large enough to see a difference"
-
-
-def test_random_texts_of_the_whole_vocabulary(blank: Page) -> None:
-    rng = np.random.default_rng(3)
-    texts = [rng.integers(len(VOCABULARY), size=n).tolist() for n in (1, 2, 37, 60)]
-    for cell in CELLS:
-        for text, found in zip(texts, forward(blank, unrolled(cell), texts)[0], strict=True):
-            np.testing.assert_allclose([f["h"] for f in found], states(recurrent(cell), text)[0], rtol=1e-4, atol=1e-5)
-
-
-def test_without_memory_every_step_starts_from_zero(blank: Page) -> None:
-    ids = numbers(TEXTS[1])
-    for cell in CELLS:
-        ((found,),) = forward(blank, unrolled(cell), [ids], remembers=False)
-        alone = [states(recurrent(cell), [i])[0][0] for i in ids]
-        np.testing.assert_allclose([f["h"] for f in found], alone, rtol=2e-5, atol=2e-6)
-
-
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_half_precision_is_the_model_with_rounded_weights(blank: Page, cell: str) -> None:
-    widget, ids = unrolled(cell, half=True), [numbers(words) for words in TEXTS]
-    assert len(widget.weights) * 2 == len(unrolled(cell).weights)
-    rounded = halved(recurrent(cell))
-    for text, found in zip(ids, forward(blank, widget, ids)[0], strict=True):
-        np.testing.assert_allclose([f["h"] for f in found], states(rounded, text)[0], rtol=2e-5, atol=2e-6)
-
-
-def test_tied_weights_and_missing_biases(blank: Page) -> None:
-    tied, bare = recurrent("gru", tie=True), recurrent("lstm", seed=5)
-    bare.rnn = torch.nn.LSTM(5, 7, bias=False, batch_first=True)
-    for model in (tied, bare):
-        widget = UnrolledNetwork(model, VOCABULARY, TEXTS)
-        ((found,),) = forward(blank, widget, [numbers(TEXTS[1])])
-        with torch.no_grad():
-            outputs, _ = model.rnn(model.embedding(torch.tensor([numbers(TEXTS[1])])))
-            logits = model.output(outputs)[0].numpy()
-        np.testing.assert_allclose([f["logits"] for f in found], logits, rtol=2e-5, atol=1e-5)
-    assert len(widget.weights) > 4 * sum(p.numel() for p in bare.parameters())  # the zeros
-    assert len(UnrolledNetwork(tied, VOCABULARY, TEXTS).weights) == 4 * sum(p.numel() for p in tied.parameters())
-
-
-# ---- the figure --------------------------------------------------------------------------------------------------------
 
 WALK = (
     """async () => {
@@ -107,7 +32,8 @@ WALK = (
     forget.checked = !memory; await change(forget, 'change');
     for (let s = 0; s < pick.options.length - 1; s++) {
       pick.selectedIndex = s; await change(pick, 'change');
-      for (let n = 0; n <= +place.max; n++) {
+      const forward = Array.from({length: +place.max + 1}, (_, n) => n);
+      for (const n of memory ? forward : forward.reverse()) { // columns are taken back, too
         place.value = n; await change(place, 'input');
         unit.value = 1 + n % +unit.max; await change(unit, 'input');
         found.push({memory, s, n, unit: +unit.value - 1, length: +place.max,
