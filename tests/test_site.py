@@ -24,25 +24,37 @@ def book(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_cache_depends_on_scale_seed_records_and_data(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_depends_on_scale_seed_and_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LMCORE_DEVICE", "cpu")
-    keys = [execution.cache_key(book)]
-    assert execution.cache_key(book) == keys[0]
+    keys = [execution.cache_key()]
+    assert execution.cache_key() == keys[0]
     monkeypatch.setenv("LMCORE_SCALE", "smoke")
-    keys.append(execution.cache_key(book))
+    keys.append(execution.cache_key())
     monkeypatch.setenv("LMCORE_SEED", "7")
-    keys.append(execution.cache_key(book))
-    (book / "chapters" / "ledger" / "01_a.json").write_text("{}", encoding="utf-8")
-    keys.append(execution.cache_key(book))
+    keys.append(execution.cache_key())
     there = corpora.available
     monkeypatch.setattr(corpora, "available", lambda name: not there(name))
-    keys.append(execution.cache_key(book))
+    keys.append(execution.cache_key())
     assert len(set(keys)) == len(keys)
 
 
-def test_the_cache_depends_on_the_package_and_the_look_on_the_rest(
-    book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_depends_on_the_records_it_shows(book: Path) -> None:
+    pages = {"01_a": "text", "02_b": 'page.recorded("long", rows)', "ledger": "all"}
+    for name, text in pages.items():
+        (book / "chapters" / f"{name}.md").write_text(text, encoding="utf-8")
+
+    def keys() -> list[str]:
+        return [execution.records_key(book, f"chapters/{name}") for name in pages]
+
+    before = keys()
+    for record, changed in (("01_a", [True, False, True]), ("long", [False, True, True]), ("03_c", [False, False, True])):
+        (book / "chapters" / "ledger" / f"{record}.json").write_text("{}", encoding="utf-8")
+        after = keys()
+        assert [a != b for a, b in zip(after, before, strict=True)] == changed, record
+        before = after
+
+
+def test_the_cache_depends_on_the_package_and_the_look_on_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "lmcore"
     for name in ("ngram.py", "widgets/draw.mjs", "site/offline.py", "assets/static/book.css"):
         (package / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +62,7 @@ def test_the_cache_depends_on_the_package_and_the_look_on_the_rest(
     monkeypatch.setattr(execution, "PACKAGE", package)
 
     def keys() -> tuple[str, str]:
-        return execution.cache_key(book), execution.look_key()
+        return execution.cache_key(), execution.look_key()
 
     first = keys()
     for name in ("ngram.py", "widgets/draw.mjs"):

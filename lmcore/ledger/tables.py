@@ -88,10 +88,11 @@ class Overview:
         for entry in self.records:
             own = entry.setting
             n = len(entry.runs)
-            minutes = sum(run.minutes for run in entry.runs) / n
+            minutes = sum(run.cpu_minutes for run in entry.runs) / n
             caption = (
                 f"{entry.chapter}: {n} seed{'s' if n != 1 else ''} at scale {own.scale} on {own.device} ({own.device_name}), "
-                f"{duration(minutes)} and {max(run.memory_mb for run in entry.runs):,.0f} MB each, {entry.date}, "
+                f"{duration(minutes)} of processor time and {max(run.memory_mb for run in entry.runs):,.0f} MB each, "
+                f"{entry.date}, "
                 + ", ".join(f"{name} {version}" for name, version in own.versions.items())
                 + ("; recorded with an earlier version of the code" if entry.stale(self.chapters) else "")
             )

@@ -2,12 +2,15 @@
 
 jupyter-cache compares code cells only, so after a change in the package it would serve yesterday's numbers. Here the cache
 folder is named after everything else a cell's output depends on (:func:`cache_key`): the package's files, the installed
-versions, the Python version, the device, scale and seed, the real corpora at hand and the recorded runs.
+versions, the Python version, the device, scale and seed and the real corpora at hand. The recorded runs are kept track of page
+by page (:func:`records_key`), so that a new record executes the pages that show it and no others.
 """
 
 import hashlib
 import importlib.metadata
+import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -39,18 +42,28 @@ c.IPKernelApp.exec_lines = [  # a bar drawn by a widget ignores TQDM_DISABLE
 KEPT = 4  # cache folders of earlier states that are not thrown away
 
 
-def cache_key(book: Path) -> str:
-    """Sixteen hexadecimal digits that change whenever a chapter's outputs could.
-
-    Args:
-        book: the folder with ``chapters/``; its recorded runs (``chapters/ledger``) count.
-    """
+def cache_key() -> str:
+    """Sixteen hexadecimal digits that change whenever the outputs of any chapter could, but for its recorded runs."""
     digest = hashlib.sha256()
     _add_files(digest, (p for p in PACKAGE.rglob("*") if not set(p.relative_to(PACKAGE).parts) & set(NOT_COMPUTED)))
-    _add_files(digest, (book / "chapters" / "ledger").glob("*.json"))
     _add(digest, KERNEL, STYLE.read_bytes())
     for line in _environment():
         _add(digest, line)
+    return digest.hexdigest()[:16]
+
+
+def records_key(book: Path, docname: str) -> str:
+    """Sixteen hexadecimal digits that change with the recorded runs that a page shows.
+
+    A chapter shows its own and those of the recipes that its text names; any other page may show all of them.
+    """
+    page = book / f"{docname}.md"
+    records = (book / "chapters" / "ledger").glob("*.json")
+    if re.match(r"\d", page.stem):
+        text = page.read_text(encoding="utf-8")
+        records = (path for path in records if path.stem == page.stem or f'"{path.stem}"' in text)
+    digest = hashlib.sha256()
+    _add_files(digest, records)
     return digest.hexdigest()[:16]
 
 
@@ -92,13 +105,34 @@ def _corpora() -> Iterable[str]:
 def use_cache(app: Sphinx, config: Any) -> None:
     """Point jupyter-cache at the folder of the present state; forget the oldest others."""
     root = Path(app.outdir).parent / "executed"
-    folder = root / cache_key(Path(app.srcdir))
+    folder = root / cache_key()
     folder.mkdir(parents=True, exist_ok=True)
     os.utime(folder)
     config.nb_execution_cache_path = str(folder)
     config.lmcore_look = look_key()  # another value, and Sphinx reads and writes every page again
     for old in sorted(root.iterdir(), key=lambda p: p.stat().st_mtime, reverse=True)[KEPT + 1 :]:
         shutil.rmtree(old)
+
+
+def pages_with_new_records(app: Sphinx, env: BuildEnvironment, added: set, changed: set, removed: set) -> list[str]:
+    """The pages whose recorded runs have changed since their outputs were made; those outputs leave the cache."""
+    path = Path(app.config.nb_execution_cache_path) / "records.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    app.config.lmcore_records = {name: records_key(Path(app.srcdir), name) for name in sorted(env.found_docs)}
+    stale = [name for name, key in app.config.lmcore_records.items() if known.get(name, key) != key]
+    cache = get_cache(app.config.nb_execution_cache_path)
+    sources = {str(env.doc2path(name)) for name in stale}
+    for record in cache.list_cache_records() if stale else ():
+        if record.uri in sources:
+            cache.remove_cache(record.pk)
+    return stale
+
+
+def keep_records(app: Sphinx, exception: Exception | None) -> None:
+    """After a build without trouble, note which recorded runs its pages show."""
+    if not exception:
+        path = Path(app.config.nb_execution_cache_path) / "records.json"
+        path.write_text(json.dumps(app.config.lmcore_records, indent=1), encoding="utf-8")
 
 
 def prepare_kernels(app: Sphinx) -> None:
@@ -190,7 +224,10 @@ def setup(app: Sphinx) -> None:
     """Connect the above to Sphinx's events."""
     progress = Progress()
     app.add_config_value("lmcore_look", "", "env")
+    app.add_config_value("lmcore_records", {}, "")
     app.connect("config-inited", use_cache, priority=900)
+    app.connect("env-get-outdated", pages_with_new_records)
+    app.connect("build-finished", keep_records)
     app.connect("builder-inited", prepare_kernels)
     app.connect("env-before-read-docs", progress.start, priority=900)
     app.connect("source-read", progress.page, priority=100)

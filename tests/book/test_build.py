@@ -12,6 +12,8 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
+from lmcore.ledger import record
+from lmcore.ledger.record import Record, Run, Setting
 from tests.book.contents import ROOT
 
 pytestmark = pytest.mark.book
@@ -132,6 +134,40 @@ def test_what_is_executed_again_and_when(tmp_path: Path) -> None:
     assert status == 0, printed
     assert "s, executed" not in printed, "a style sheet changes no number"
     assert (tmp_path / "_build/html/_static/book.css").read_text(encoding="utf-8").startswith("/* A look")
+
+
+def test_a_new_record_executes_the_pages_that_show_it(tmp_path: Path) -> None:
+    shown = 'page.recorded("word_lstm", {"test": "test.perplexity"})'
+    book = Book(tmp_path)
+    book.pages(
+        {
+            "index": "# Cover\n\nText.\n",
+            "01_first": chapter("01_first", cell("page.log('x', 1)")),
+            "02_second": chapter("02_second", cell("page.log('x', 2)"), cell(shown)),
+            "ledger": HEADER + "# Ledger\n\n" + cell("from lmcore import ledger\nledger.overview()"),
+        }
+    )
+    status, printed = book.build()
+    assert status == 0, printed
+    assert executed(printed) == {"01_first", "02_second", "ledger"}
+
+    for name, expected in (("01_first", {"01_first", "ledger"}), ("word_lstm", {"02_second", "ledger"})):
+        setting = Setting(device="cpu", device_name="A CPU", scale="small", threads=1, code="0")
+        run = Run(0, {"x": 1, "test.perplexity": 123.456}, 1.0, 1.0, 1.0, date="2026-01-01")
+        record.write(name, [Record(name, setting, (run,))], tmp_path / "chapters")
+        status, printed = book.build()
+        assert status == 0, printed
+        assert executed(printed) == expected
+    assert "123.456" in book.page("02_second").get_text()
+
+    status, printed = book.build()
+    assert status == 0, printed
+    assert "Every page is up to date." in printed
+
+
+def executed(printed: str) -> set[str]:
+    """The pages that a build says it executed."""
+    return set(re.findall(r"chapters/(\w+) .* s, executed$", printed, re.M))
 
 
 def contract(book: Book) -> dict[str, str]:
