@@ -1,9 +1,15 @@
 """The Python side of the gate explorer: its models, refusals and choices. Texts and bytes: ``test_unrolled_network.py``."""
 
+import gzip
+import json
+
+import ipywidgets
 import numpy as np
 import pytest
 
+from lmcore import END, PAD, START
 from lmcore.widgets import GateExplorer
+from lmcore.world import World
 from tests.test_unrolled_network import TEXTS, VOCABULARY, model, read
 
 
@@ -74,3 +80,12 @@ def test_choices_travel_both_ways() -> None:
         with pytest.raises(ValueError, match="allowed"):
             setattr(widget, name, value)
         assert getattr(widget, name) == before
+
+
+@pytest.mark.parametrize("sizes", [{"dim": 16, "hidden": 24}, {"dim": 32, "hidden": 32, "tie": True}])
+def test_two_models_of_the_book_keep_a_page_small(sizes: dict[str, int]) -> None:
+    vocabulary = [PAD, START, END, *World(distance=3).vocabulary]
+    models = {cell: model(cell, size=len(vocabulary), **sizes) for cell in ("lstm", "gru")}
+    widget = GateExplorer(models, vocabulary, [World().sample(1, seed=1)[0]])
+    states = ipywidgets.Widget.get_manager_state(drop_defaults=False)["state"]
+    assert len(gzip.compress(json.dumps(states[widget.model_id]).encode())) < 250_000

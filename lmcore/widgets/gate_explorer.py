@@ -32,7 +32,8 @@ class GateExplorer(RecurrentFigure, module="gate_explorer.mjs"):
 
     Args:
         models: name → a ``lmcore.recurrent.RecurrentLM`` of one layer, cell "lstm" or "gru". Their weights go into the page:
-            4 bytes each, or 2 where there are more than 60,000 (see ``half``).
+            4 bytes each, or 2 where there are more than 60,000 (see ``half``). Two models of the world's vocabulary stay below
+            250 kB with ``dim + hidden`` up to 40, or with ``tie=True`` and ``hidden=32``.
         vocabulary: V words, word i with id i, the same for all models; with ``<start>`` and ``<end>``.
         texts: lists of at most 60 words, strings that are split at white space, or stories of ``lmcore.world``.
         top: how many of the likeliest next words are listed.

@@ -36,7 +36,7 @@ function render({ model, el }) {
   const forget = checkbox("Wipe the state before every step", (checked) => write(model, { memory: !checked }));
   const graph = h("div", { class: "lmw-unrolled", tabindex: 0, role: "group", "aria-label": "The network, one column per step. Arrow keys go from step to step." });
   const names = h("div", { class: "lmw-names", "aria-hidden": "true" }, h("p", { style: { top: ".3rem" } }, "likeliest next word"),
-    h("p", { style: { top: `calc(2.6em + ${ARROW + tall / 2}px)` } }, "state hₙ"), h("p", { style: { bottom: "1.7em" } }, "word xₙ"), h("p", { style: { bottom: "0" } }, "step"));
+    h("p", { style: { top: `calc(2.6em + ${ARROW + tall / 2}px)` } }, "state ", h("i", {}, "h", h("sub", {}, "n"))), h("p", { style: { bottom: "1.7em" } }, "word ", h("i", {}, "x", h("sub", {}, "n"))), h("p", { style: { bottom: "0" } }, "step"));
   const scale = h("p", { class: "lmw-note" }), inside = h("div", { class: "lmw-why" }), numbers = h("div", { class: "lmw-facts" });
   body.append(controls(...text.controls), text.note, controls(back, next, play, place.node), graph, scale,
     h("div", { class: "lmw-columns" }, h("div", {}, table.node), numbers), controls(pickUnit.node, forget.node), inside);
