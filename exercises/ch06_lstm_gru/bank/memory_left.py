@@ -87,6 +87,13 @@ def own_gate_included(forget, lengths):
     return _texts(forget, lengths, _backwards)
 
 
+def all_one_step_early(forget, lengths):
+    """The number of factors is right, but they begin and end one step too early: from the gate of step t to that of the last
+    step but one. On the way from step t to step t + 1 acts the gate of step t + 1."""
+    ones = torch.ones_like(forget[0, :1])
+    return _texts(forget, lengths, lambda gates: torch.cat([_backwards(gates[:-1]), ones]))
+
+
 def last_gate_left_out(forget, lengths):
     """The product stops one step too early: the gate of the last step is missing. Between the last step but one and the last
     lies exactly one gate."""
@@ -237,6 +244,7 @@ EXERCISE = Exercise(
     right=[every_product, with_cumprod, with_autograd, one_step_at_a_time],
     wrong=[
         own_gate_included,
+        all_one_step_early,
         last_gate_left_out,
         from_the_start,
         in_reverse_order,

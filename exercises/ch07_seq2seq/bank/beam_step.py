@@ -56,7 +56,7 @@ def with_a_heap(hypotheses, scores, state, logits, width, end):
 
 def one_place_after_another(hypotheses, scores, state, logits, width, end):
     chosen = [(scores[k], k, None) for k, text in enumerate(hypotheses) if text[-1] == end]
-    total = logits.softmax(1).log().nan_to_num(neginf=-1e4) + scores[:, None]
+    total = (logits.T - torch.logsumexp(logits, dim=1) + scores).T.clone()
     for _, k, _ in chosen:
         total[k] = float("-inf")
     while len(chosen) < width and total.max() > float("-inf"):
