@@ -28,9 +28,10 @@ function hourglass() {
     const side = (s) => `M${middle + s * wide},0C${middle + s * wide},${top * 0.75} ${middle + s * neck},${top * 0.35} ${middle + s * neck},${top}V${bottom}`
       + `C${middle + s * neck},${height - top * 0.35} ${middle + s * wide},${height - top * 0.75} ${middle + s * wide},${height}`;
     const left = side(-1), right = side(1), reversed = `L${middle + wide},${height}C${middle + wide},${height - top * 0.75} ${middle + neck},${height - top * 0.35} ${middle + neck},${bottom}V${top}C${middle + neck},${top * 0.35} ${middle + wide},${top * 0.75} ${middle + wide},0Z`;
-    const from = middle - neck, gap = cell > 5 ? 1.5 : cell > 2.5 ? 0.5 : 0;
+    const from = middle - neck, gap = cell > 5 ? 1.5 : 0.5;
+    const parts = cell > 2.5 ? kept : 1, part = cell > 2.5 ? cell : 2 * neck + gap; // too thin to tell apart: one bar
     chart.node.replaceChildren(svg("path", { class: "lmw-sand", d: left + reversed }), svg("path", { class: "lmw-glass", d: left }), svg("path", { class: "lmw-glass", d: right }),
-      ...Array.from({ length: kept }, (_, i) => svg("rect", { class: "lmw-cell", x: from + i * cell + gap / 2, y: top, width: Math.max(cell - gap, 0.5), height: tall })),
+      ...Array.from({ length: parts }, (_, i) => svg("rect", { class: "lmw-cell", x: from + i * part + gap / 2, y: top, width: part - gap, height: tall })),
       svg("text", neck + 120 < wide ? { x: middle + neck + 14, y: height / 2 + 5 } : { x: middle, y: 18, "text-anchor": "middle" },
         svg("tspan", { class: "lmw-important" }, `${kept} of ${full}`), kept === 1 ? " number" : " numbers"));
     chart.node.setAttribute("aria-label", `The context vector keeps ${kept} of ${full} numbers.`);
