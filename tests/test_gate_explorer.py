@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lmcore import END, PAD, START
-from lmcore.widgets import GateExplorer
+from lmcore.widgets import GateExplorer, UnrolledNetwork
 from lmcore.world import World
 from tests.test_unrolled_network import TEXTS, VOCABULARY, model, read
 
@@ -30,6 +30,12 @@ def test_bytes_hold_the_weights_of_all_models_one_after_the_other() -> None:
         for name, value in parts.items():
             assert np.array_equal(value.squeeze(), one.state_dict()[name].numpy().squeeze()), name
     assert "output.weight" not in read(widget)[2], "tied weights go once"
+
+
+def test_it_opens_at_the_end_and_the_unrolled_network_near_the_beginning() -> None:
+    assert (explorer().step, explorer(words=["a"] * 5).step, explorer(step=1).step) == (2, 5, 1)
+    opened = [UnrolledNetwork(model(), VOCABULARY, [["a"] * n]).step for n in (0, 1, 5)]
+    assert opened == [0, 1, 2]
 
 
 def test_it_says_what_it_shows() -> None:

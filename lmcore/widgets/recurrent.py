@@ -80,8 +80,12 @@ class RecurrentFigure(Figure):
             unknown=number.get(UNK, -1),
             never=never,
             top=top,
-            **{"words": told[0], **kwargs},
+            **{"words": told[0], "step": self._opening(kwargs.get("words", told[0])), **kwargs},
         )
+
+    def _opening(self, words: Sequence[str]) -> int:
+        """The step at which the figure opens, where none is given: the last."""
+        return len(words) if isinstance(words, Sequence) else 0
 
     @t.validate("top")
     def _check_top(self, proposal: Any) -> int:

@@ -39,6 +39,10 @@ class UnrolledNetwork(RecurrentFigure, module="unrolled_network.mjs"):
     def __init__(self, model: Any, vocabulary: Sequence[str], texts: Sequence[Any], top: int = 8, **kwargs: Any) -> None:
         super().__init__({"model": model}, vocabulary, texts, top, **kwargs)
 
+    def _opening(self, words: Sequence[str]) -> int:
+        """Near the beginning: the reader takes the steps."""
+        return min(2, super()._opening(words))
+
     def describe(self) -> str:
         return (
             f"Unrolled network. A recurrent network with a state of {self._hidden()} numbers reads a text word by word, such "
