@@ -49,7 +49,8 @@ def masked_softmax(
         raise ValueError(f"a mask of shape {tuple(mask.shape)} does not broadcast to scores of shape {tuple(scores.shape)}")
     if mask.device.type == "cpu" and not torch.compiler.is_compiling() and not mask.any(-1).all():
         where = [int(i) for i in (~mask.any(-1)).nonzero()[0]]
-        raise ValueError(f"the mask leaves no key at all in row {where}; every query needs at least one key")
+        row = f" in row {where}" if where else ""
+        raise ValueError(f"the mask leaves no key at all{row}; every query needs at least one key")
     return scores.masked_fill(~mask, -math.inf).softmax(-1)
 
 

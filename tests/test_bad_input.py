@@ -14,11 +14,15 @@ import torch
 os.environ.update(LMCORE_DATA="no-such-folder", LMCORE_MIRROR="http://127.0.0.1:9", NO_PROXY="127.0.0.1", LMCORE_DEVICE="cpu")
 from lmcore import analogies, check, corpora, device, embeddings, evaluate, gradients, ledger, train, widgets, world
 from lmcore.analogies import WordVectors
+from lmcore.attention import AdditiveAttention, look_up
 from lmcore.batches import Contexts, Padded, Windows
 from lmcore.bpe import BPE
 from lmcore.embeddings import FeedForwardLM, SkipGram
+from lmcore.generate import beam, greedy
 from lmcore.ngram import NGram
+from lmcore.pairs import Pairs
 from lmcore.recurrent import RecurrentLM
+from lmcore.seq2seq import Seq2Seq, translate
 from lmcore.skipgrams import SkipGrams
 from lmcore.tokenizer import CharTokenizer, WordTokenizer
 from lmcore.wordpiece import WordPiece
@@ -41,6 +45,11 @@ figure = dict(stories=tiny.sample(1, 0), models={"world": tiny}, truth=tiny)
 spoken = dict(vocabulary=["<start>", "<end>", "a", "b"], texts=["a b"])
 gated = RecurrentLM(4, 3, 2, cell="lstm")
 loss = lambda model, batch: model(torch.ones(2)).sum()
+
+asks, keys = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5)
+additive = AdditiveAttention(5, 5, 11)
+translator = Seq2Seq(7, 7, 3, 5)
+begun = lambda: translator.begin(torch.full((2, 3), 4), torch.tensor([3, 1]))
 
 def fit(**changed):
     given = dict(model=torch.nn.Linear(2, 1), batches=[1, 2], loss=loss, steps=2, lr=0.1)
@@ -298,6 +307,43 @@ GRADIENTS = {
     "gradients.clip_by_global_norm([3.0], 1.0)": ("3.0", "model.parameters()"),
 }
 
+ATTENTION_AND_TRANSLATION = {
+    "look_up(asks, keys[..., :3], keys)": ("5 wide and keys 3", "one width"),
+    "look_up(asks, keys, keys[:, :2])": ("(2, 2, 5)", "one value"),
+    "look_up(asks, keys, keys, torch.ones(7))": ("torch.float32", "truth values"),
+    "look_up(asks, keys, keys, torch.ones(2, 5, dtype=torch.bool))": ("(2, 5)", "(2, 3, 7)"),
+    "look_up(asks, keys, keys, torch.zeros(3, 7, dtype=torch.bool))": ("no key at all in row [0]", "at least one key"),
+    'look_up(asks, keys, keys, scale="large")': ("scale='large'", "finite number"),
+    'look_up("where", keys, keys)': ("a str", "floating-point"),
+    "additive(asks[..., :2], keys)": ("(2, 3, 2)", "width 5"),
+    "additive(asks, keys[:1])": ("2 rows and keys have 1", "one row of each"),
+    "additive(asks, keys, projected=keys)": ("(2, 7, 5)", "(2, 7, 11)"),
+    "AdditiveAttention(5, 5, 0)": ("hidden=0", "at least 1"),
+    "greedy(net, None, ids, end=1, max_length=3)": ("a FeedForwardLM has not", "step(tokens, state)"),
+    "greedy(translator, begun(), [1, 1], end=2, max_length=3)": ("a list", "tensor of token ids"),
+    "greedy(translator, begun(), ids, end=2, max_length=0)": ("max_length=0", "at least 1"),
+    "greedy(translator, begun(), ids, end=2, max_length=[3])": ("1 numbers for 2 rows", "one per row"),
+    "greedy(translator, begun(), ids, end=2, max_length=3, never=[2])": ("end=2 is in never", "Leave it out"),
+    "beam(translator, begun(), ids, width=0, end=2, max_length=3)": ("width=0", "at least 1"),
+    "beam(translator, begun(), ids, width=2, end=2, max_length=3, results=3)": ("results=3", "width=2"),
+    "beam(translator, begun(), ids, width=2, end=2, max_length=3, alpha=-1)": ("alpha=-1", "from 0 on"),
+    "Pairs([], 2, pad=0, start=1, end=2)": ("empty", "at least one text"),
+    "Pairs([([], [3])], 2, pad=0, start=1, end=2)": ("source of pair 0 is empty", "leave such pairs out"),
+    'Pairs(["ab"], 2, pad=0, start=1, end=2)': ("'ab'", "(source ids, target ids)"),
+    "Pairs([([3], [3])], 2, pad=0, start=1, end=2, pool=0)": ("pool=0", "at least 1"),
+    "Seq2Seq(7, 0, 3, 5)": ("target_vocab=0", "at least 1"),
+    'Seq2Seq(7, 7, 3, 5, cell="tcn")': ("'tcn'", "lstm"),
+    "Seq2Seq(7, 7, 3, 5, context=-1)": ("context=-1", "at least 1"),
+    "translator(torch.full((2, 3), 7), ids + 1, ids[:, None])": ("id 7", "0 … 6"),
+    "translator(torch.zeros(2, 3), ids + 1, ids[:, None])": ("torch.float32", "torch.int64"),
+    "translator(ids[:, None], ids + 2, ids[:, None])": ("2", "1"),
+    "translator(ids[:, None], ids + 1, ids[:1, None])": ("1 rows for 2 sources", "every source"),
+    "translator.align(ids[:, None], ids + 1, ids[:, None])": ("attention=False", "attention=True"),
+    'translate(translator, ["ab"], start=1, end=2)': ("strings", "tokenizer"),
+    "translate(translator, [[3], []], start=1, end=2)": ("text 1 is empty", "Leave it out"),
+    "translate(translator, [[9]], start=1, end=2)": ("id 9", "0 … 6"),
+}
+
 PAGES_AND_FIGURES = {
     'corpora.load("shakespeare")': ("'shakespeare'", "tiny_shakespeare"),
     "corpora.load(7)": ("7 is", "tiny_shakespeare"),
@@ -360,7 +406,7 @@ PAGES_AND_FIGURES = {
     'widgets.GateExplorer({"A": gated}, **spoken, model="B")': ("'B'", "'A'"),
 }
 
-CALLS = TOKENISERS | LANGUAGE_MODELS | WORLD | TRAINING | EMBEDDINGS | GRADIENTS | PAGES_AND_FIGURES
+CALLS = TOKENISERS | LANGUAGE_MODELS | WORLD | TRAINING | EMBEDDINGS | GRADIENTS | ATTENTION_AND_TRANSLATION | PAGES_AND_FIGURES
 ALLOWED = {"ValueError", "FileNotFoundError", "DownloadError"}  # DownloadError is a FileNotFoundError
 
 
