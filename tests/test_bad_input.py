@@ -12,10 +12,11 @@ import os
 import numpy as np
 import torch
 os.environ.update(LMCORE_DATA="no-such-folder", LMCORE_MIRROR="http://127.0.0.1:9", NO_PROXY="127.0.0.1", LMCORE_DEVICE="cpu")
-from lmcore import analogies, check, corpora, device, embeddings, evaluate, gradients, ledger, train, widgets, world
+from lmcore import analogies, check, corpora, device, embeddings, evaluate, gradients, ledger
+from lmcore import recurrent, rnn, train, widgets, world
 from lmcore.analogies import WordVectors
 from lmcore.attention import AdditiveAttention, look_up
-from lmcore.batches import Contexts, Padded, Windows
+from lmcore.batches import Contexts, Lanes, Padded, Windows
 from lmcore.bpe import BPE
 from lmcore.embeddings import FeedForwardLM, SkipGram
 from lmcore.generate import beam, greedy
@@ -267,6 +268,45 @@ EMBEDDINGS = {
     "embeddings.negative_sampling_loss([[1.0, 2.0]])": ("list", "tensor"),
 }
 
+RECURRENT = {
+    "rnn.RNN(0, 3)": ("input_size=0", "at least 1"),
+    'rnn.RNN(2, "x")': ("hidden_size='x'", "whole number"),
+    "rnn.LSTM(2, 3, 0)": ("num_layers=0", "at least 1"),
+    "rnn.GRU(2, 3, dropout=1)": ("dropout=1", "from 0 up to, not including, 1"),
+    'rnn.LSTM(2, 3, dropout="a")': ("dropout='a'", "a probability"),
+    'rnn.RNN(2, 3, nonlinearity="sin")': ("'sin'", "tanh, relu"),
+    'rnn.RNNCell(2, 3, nonlinearity="sin")': ("'sin'", "tanh, relu"),
+    "rnn.GRUCell(2, 0)": ("hidden_size=0", "at least 1"),
+    "rnn.RNN(2, 3)(ids[:, None])": ("torch.int64", "need an embedding first"),
+    "rnn.RNN(2, 3)([[1.0, 2.0]])": ("a list", "a tensor of floating-point numbers"),
+    "rnn.RNN(2, 3)(torch.zeros(4, 2))": ("(4, 2)", "(B, T, 2)"),
+    "rnn.RNN(2, 3)(torch.zeros(1, 0, 2))": ("(1, 0, 2)", "at least 1"),
+    "rnn.LSTMCell(2, 3)(torch.zeros(1, 3))": ("(1, 3)", "(B, 2)"),
+    "rnn.RNN(2, 3)(torch.zeros(1, 4, 2), torch.zeros(1, 3))": ("(1, 3)", "(1, 1, 3)"),
+    "rnn.LSTM(2, 3)(torch.zeros(1, 4, 2), torch.zeros(1, 1, 3))": ("(1, 1, 3)", "a pair (h, c)"),
+    'rnn.GRU(2, 3)(torch.zeros(1, 4, 2), "zero")': ("'zero'", "a state is a tensor"),
+    "rnn.GRU(2, 3)(torch.zeros(2, 4, 2), None, [4, 2])": ("a list", "a tensor of 2 whole numbers"),
+    "rnn.GRU(2, 3)(torch.zeros(2, 4, 2), None, ids)": ("from 0 to 0", "1 to 4"),
+    "rnn.GRU(2, 3)(torch.zeros(2, 4, 2), None, ids + 5)": ("from 5 to 5", "1 to 4"),
+    "rnn.detach([torch.zeros(2)])": ("a list", "a tensor or a pair"),
+    "RecurrentLM(0, 3, 2)": ("vocab_size=0", "at least 1"),
+    'RecurrentLM(4, 3, 2, cell="elman")': ("'elman'", "rnn, lstm, gru"),
+    "RecurrentLM(4, 3, 2, tie=True)": ("hidden=2", "equal dim"),
+    "RecurrentLM(4, 3, 2, layers=0)": ("layers=0", "at least 1"),
+    "RecurrentLM(4, 3, 2, dropout=2)": ("dropout=2", "a probability"),
+    "gated(torch.zeros(2, 3))": ("torch.float32", "torch.int64"),
+    "gated(torch.full((2, 3), 4))": ("id 4", "0 … 3"),
+    'recurrent.as_language_model(gated, ["a", "b"])': ("has 2", "knows 4"),
+    "recurrent.as_language_model(net, vocabulary=7 * ['a'])": ("FeedForwardLM", "a RecurrentLM"),
+    "recurrent.RecurrentClassifier(4, 3, 2, 0)": ("classes=0", "at least 1"),
+    'recurrent.RecurrentClassifier(4, 3, 2, 5, pool="sum")': ("'sum'", "last, mean, max"),
+    "recurrent.TruncatedBPTT([1, 2])": ("a list", "lmcore.batches.Lanes"),
+    "recurrent.stream_cross_entropy(gated, [1])": ("got 1", "at least 2 ids"),
+    "Lanes([1, 2, 3], 0, 2)": ("length=0", "at least 1"),
+    "Lanes([1, 2, 3], 5, 2)": ("got 3", "at least 6"),
+    "Lanes([1, 2, 3], 1, 0)": ("batch_size=0", "at least 1"),
+}
+
 GRADIENTS = {
     'gradients.slope(torch.zeros(3), "sigmoid")': ("'sigmoid'", "tanh, relu, linear"),
     "gradients.slope(ids)": ("torch.int64", "floating-point"),
@@ -406,7 +446,17 @@ PAGES_AND_FIGURES = {
     'widgets.GateExplorer({"A": gated}, **spoken, model="B")': ("'B'", "'A'"),
 }
 
-CALLS = TOKENISERS | LANGUAGE_MODELS | WORLD | TRAINING | EMBEDDINGS | GRADIENTS | ATTENTION_AND_TRANSLATION | PAGES_AND_FIGURES
+CALLS = (
+    TOKENISERS
+    | LANGUAGE_MODELS
+    | WORLD
+    | TRAINING
+    | EMBEDDINGS
+    | RECURRENT
+    | GRADIENTS
+    | ATTENTION_AND_TRANSLATION
+    | PAGES_AND_FIGURES
+)
 ALLOWED = {"ValueError", "FileNotFoundError", "DownloadError"}  # DownloadError is a FileNotFoundError
 
 
