@@ -45,6 +45,7 @@ WALK = (
           }),
           rows: all('.lmw-words tbody tr').map((r) => [r.dataset.word, +r.dataset.p, r.classList.contains('lmw-came')]),
           parts: Object.fromEntries(all('[data-part]').map((r) => [r.dataset.part, +r.dataset.value])),
+          inside: box.querySelector('.lmw-why .lmw-caption').textContent,
           came: fact('came'), mean: fact('mean'), moved: fact('moved'),
           status: box.querySelector('[role=status]').textContent});
       }
@@ -101,6 +102,10 @@ def test_the_page_shows_lmcores_numbers_at_every_grid_point(tmp_path: Path, cell
         assert f["mean"] == pytest.approx(-np.log2(chances[range(len(came)), came]).mean(), rel=1e-4)
         before = all_h[n - 1] if n else np.zeros_like(all_h[0])
         assert f["moved"] == pytest.approx(np.linalg.norm(all_h[n] - before), rel=1e-4, abs=1e-5)
+        old, new = (values[f["unit"]] for values in (before if f["memory"] else 0 * before, all_h[n]))
+        title, *moves = re.split(r": | → ", f["inside"].replace("−", "-"))
+        assert title == f"Unit {f['unit'] + 1} at step {n}"
+        assert [float(x) for x in moves] == [pytest.approx(old, abs=0.006), pytest.approx(new, abs=0.006)]
         if cell in ("rnn", "relu"):
             k, rnn = f["unit"], model.rnn
             word = (rnn.weight_ih_l0 @ model.embedding.weight[ids[n]])[k].item()
