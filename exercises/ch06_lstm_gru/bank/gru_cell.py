@@ -84,7 +84,7 @@ def reset_and_update_swapped(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
 
 
 def candidate_first(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
-    """You took the first block of rows for the candidate. The blocks stand in the order r, z, n: the candidate comes last."""
+    """You took the first block of rows for the candidate. The blocks stand in the order r, z, candidate: it comes last."""
     size = h.shape[1]
     turned = [torch.roll(part, -size, 0) for part in (weight_ih, weight_hh, bias_ih, bias_hh)]
     return gru_cell(x, h, *turned)
@@ -92,7 +92,7 @@ def candidate_first(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
 
 def rows_interleaved(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
     """Every third number was given to the same gate. The gates lie in blocks: the first H of the 3H numbers are those of r,
-    the next H those of z, the last H those of n."""
+    the next H those of z, the last H those of the candidate."""
     size = h.shape[1]
     order = torch.arange(3 * size, device=h.device).reshape(size, 3).T.flatten()
     return gru_cell(x, h, *(part[order] for part in (weight_ih, weight_hh, bias_ih, bias_hh)))
@@ -100,15 +100,15 @@ def rows_interleaved(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
 
 def reset_before_the_product(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
     """The reset gate was applied to h before the matrix product, as in the first paper. Here, as in torch, it multiplies what
-    comes out of the product, bias included. The two differ: r ∘ (W h) scales rows of W, W (r ∘ h) scales its columns."""
+    comes out of the product, bias included. The two differ: r ⊙ (W h) scales rows of W, W (r ⊙ h) scales its columns."""
     r, z, n_x, _ = _parts(x, h, weight_ih, weight_hh, bias_ih, bias_hh)
     new = slice(2 * h.shape[1], None)
     return _mixed(z, torch.tanh(n_x + (r * h) @ weight_hh[new].T + bias_hh[new]), h)
 
 
 def bias_outside_the_reset(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
-    """The reset gate multiplies the product with h, but not its bias. In the equation of n, where do the brackets behind r
-    open and close?"""
+    """The reset gate multiplies the product with h, but not its bias. In the equation of the candidate, where do the brackets
+    behind r open and close?"""
     r, z, n_x, n_h = _parts(x, h, weight_ih, weight_hh, bias_ih, bias_hh)
     bias = bias_hh[2 * h.shape[1] :]
     return _mixed(z, torch.tanh(n_x + r * (n_h - bias) + bias), h)
@@ -136,7 +136,7 @@ def reset_after_the_tanh(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
 
 def reset_on_the_old_state(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
     """The reset gate multiplies the h of the last equation. There z alone decides how much of h is kept; the reset gate works
-    inside the candidate n."""
+    inside the candidate."""
     r, z, n_x, n_h = _parts(x, h, weight_ih, weight_hh, bias_ih, bias_hh)
     return _mixed(z, torch.tanh(n_x + n_h), r * h)
 
@@ -154,14 +154,14 @@ def update_for_reset(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
 
 
 def candidate_alone(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
-    """You return the candidate n. The new state is a mixture of n and the old state, with the shares 1 − z and z."""
+    """You return the candidate. The new state is a mixture of it and the old state, with the shares 1 − z and z."""
     r, _, n_x, n_h = _parts(x, h, weight_ih, weight_hh, bias_ih, bias_hh)
     return torch.tanh(n_x + r * n_h)
 
 
 def shares_above_one(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
     """The candidate is added whole, though z of the old state is kept. The two shares of the mixture add up to 1: what is the
-    share of n?"""
+    share of the candidate?"""
     r, z, n_x, n_h = _parts(x, h, weight_ih, weight_hh, bias_ih, bias_hh)
     return torch.tanh(n_x + r * n_h) + z * h
 
@@ -188,7 +188,8 @@ def candidate_linear(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
 
 
 def gates_with_tanh(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
-    """The gates went through tanh. A gate is a share between 0 and 1: with z = −0.5, what would be the shares of n and h?"""
+    """The gates went through tanh. A gate is a share between 0 and 1: with z = −0.5, what would be the shares of the
+    candidate and h?"""
     r, z, n_x, n_h = _parts(x, h, weight_ih, weight_hh, bias_ih, bias_hh)
     r, z = (torch.tanh(torch.logit(gate)) for gate in (r, z))
     return _mixed(z, torch.tanh(n_x + r * n_h), h)

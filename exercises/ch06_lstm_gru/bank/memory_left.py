@@ -82,14 +82,14 @@ def _shifted(products):
 
 
 def own_gate_included(forget, lengths):
-    """The product begins one step too early: it contains the gate of step t itself. That gate works on the cell before, on the
-    way from step t − 1 to t. Which gates lie between c of step t and c of the last step?"""
+    """The product begins one step too early: it contains the gate of step n itself. That gate works on the cell before, on the
+    way from step n − 1 to n. Which gates lie between c of step n and c of the last step?"""
     return _texts(forget, lengths, _backwards)
 
 
 def all_one_step_early(forget, lengths):
-    """The number of factors is right, but they begin and end one step too early: from the gate of step t to that of the last
-    step but one. On the way from step t to step t + 1 acts the gate of step t + 1."""
+    """The number of factors is right, but they begin and end one step too early: from the gate of step n to that of the last
+    step but one. On the way from step n to step n + 1 acts the gate of step n + 1."""
     ones = torch.ones_like(forget[0, :1])
     return _texts(forget, lengths, lambda gates: torch.cat([_backwards(gates[:-1]), ones]))
 
@@ -105,8 +105,8 @@ def last_gate_left_out(forget, lengths):
 
 
 def from_the_start(forget, lengths):
-    """You multiplied from the first step up to t. That is what is left at step t of the beginning. Asked for is what is left
-    of step t at the end: which gates come after t?"""
+    """You multiplied from the first step up to n. That is what is left at step n of the beginning. Asked for is what is left
+    of step n at the end: which gates come after n?"""
     return _texts(forget, lengths, lambda gates: gates.cumprod(0))
 
 
@@ -143,12 +143,12 @@ def mean_gate_to_the_distance(forget, lengths):
 
 
 def same_for_every_step(forget, lengths):
-    """Every step has the product of all gates of its text. Only the gates after step t stand between it and the end."""
+    """Every step has the product of all gates of its text. Only the gates after step n stand between it and the end."""
     return _texts(forget, lengths, lambda gates: gates.prod(0).expand_as(gates))
 
 
 def by_division(forget, lengths):
-    """You divided the product of all gates by the product up to t. With a gate of 0, or in a long text, both are 0, and 0/0 is
+    """You divided the product of all gates by the product up to n. With a gate of 0, or in a long text, both are 0, and 0/0 is
     no number. Multiply from the end instead."""
     return _texts(forget, lengths, lambda gates: gates.prod(0) / gates.cumprod(0))
 
@@ -205,14 +205,14 @@ def shortest_text_for_all(forget, lengths):
 
 
 def own_gate_and_padding(forget, lengths):
-    """Two things are off. The product begins one step too early: the gate of step t acts on the cell before, on the way from
-    step t − 1 to t. And the lengths are not used: text b ends after `lengths[b]` steps, and behind that the result is 0."""
+    """Two things are off. The product begins one step too early: the gate of step n acts on the cell before, on the way from
+    step n − 1 to n. And the lengths are not used: text b ends after `lengths[b]` steps, and behind that the result is 0."""
     return torch.stack([_backwards(gates) for gates in forget])
 
 
 def from_the_start_and_padding(forget, lengths):
-    """Two things are off. You multiplied from the first step up to t; asked for is what is left of step t at the end: which
-    gates come after t? And the lengths are not used: behind the end of a text the result is 0."""
+    """Two things are off. You multiplied from the first step up to n; asked for is what is left of step n at the end: which
+    gates come after n? And the lengths are not used: behind the end of a text the result is 0."""
     return forget.cumprod(1)
 
 
