@@ -363,6 +363,17 @@ def test_a_hypothesis_has_the_probability_that_teacher_forcing_gives_it(model):
         assert found.log_prob == pytest.approx(float((steps if found.ended else steps[:-1]).sum().detach()))
 
 
+def test_nothing_is_dropped_when_it_translates_or_is_scored(corpus):
+    torch.manual_seed(0)
+    model = Seq2Seq(VS, VT, C, H, dropout=0.5).train()
+    sources = [source for source, _ in corpus[:5]]
+    assert translate(model, sources, start=START, end=END) == translate(model.train(), sources, start=START, end=END)
+    batch = next(Pairs(corpus, 7, pad=PAD, start=START, end=END))
+    assert torch.equal(target_log_probs(model.train(), batch), target_log_probs(model.train(), batch))
+    losses = {translation_loss(model.train(), batch).item() for _ in range(3)}
+    assert len(losses) == 3  # in training something is
+
+
 # ---------------------------------------------------------------- learning
 
 
