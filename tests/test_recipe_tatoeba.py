@@ -13,7 +13,7 @@ from lmcore.ledger import Page
 from lmcore.recipes import tatoeba
 
 WORDS = {"red": "rode", "old": "oude", "house": "huis", "horse": "paard", "sees": "ziet", "Tom": "Tom", "my": "mijn"}
-SMALL = tatoeba.Sizes(vocabulary=290, dim=16, hidden=40, dropout=0.0, batch_size=20, epochs=10, lr=0.02, beam=3)
+SMALL = tatoeba.Sizes(vocabulary=290, dim=16, hidden=40, dropout=0.0, batch_size=10, epochs=12, lr=0.01, beam=3)
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +21,16 @@ def language():
     """Word by word, but for the first two words, which change places; every fifth source has a second translation."""
     rng = np.random.default_rng(3)
     pairs: dict[str, list[Pair]] = {}
-    while len(pairs) < 700:
-        source = rng.choice(list(WORDS), size=rng.integers(2, 6)).tolist()
+    while len(pairs) < 400:
+        source = rng.choice(list(WORDS), size=rng.integers(3, 6)).tolist()
         target = [WORDS[word] for word in source]
         target[:2] = target[1::-1]
         text = f"{' '.join(source)}."
         pairs.setdefault(text, [Pair(text, f"{' '.join(target)}.")])
         if len(pairs) % 5 == 0 and len(pairs[text]) == 1:
-            pairs[text].append(Pair(text, "iets heel anders"))
+            pairs[text].append(Pair(text, f"{' '.join(target)}!"))
     groups = list(pairs.values())
-    return Corpus(*(tuple(pair for group in part for pair in group) for part in (groups[:600], groups[600:650], groups[650:])))
+    return Corpus(*(tuple(pair for group in part for pair in group) for part in (groups[:320], groups[320:350], groups[350:])))
 
 
 @pytest.fixture
@@ -48,12 +48,12 @@ def run(language, monkeypatch, capsys):
 @pytest.mark.parametrize("attention", [False, True])
 def test_it_learns_to_translate_a_small_language(run, language, attention):
     values, printed = run(SMALL, attention=attention)
-    assert values["greedy.bleu"] > 40  # without training: below 1
-    assert values["beam.bleu"] > 40
+    assert values["greedy.bleu"] > 30  # without training: below 1
+    assert values["beam.bleu"] > 30
     assert values["greedy.bleu_all_references"] >= values["greedy.bleu"]
     assert values["sentences.test"] == 50 == sum(values[f"sentences.words_{low}-{high}"] for low, high in [(1, 4), (5, 6)])
     assert "greedy.bleu.words_7-8" not in values
-    assert values["sentences.train"] == len(language.train) > 600
+    assert values["sentences.train"] == len(language.train) > 320
     assert printed.count("bits per token on valid") == SMALL.epochs
     characters = sum(len(pair.target) + 1 for pair in language.test)
     tokens = values["test.bits_per_character"] * characters / values["test.bits"]
