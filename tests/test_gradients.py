@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lmcore import gradients
+from lmcore import gradients, rnn
 from lmcore.gradients import (
     backpropagate,
     clip_by_global_norm,
@@ -140,6 +140,18 @@ def test_unrolling_changes_nothing(name, layers):
         torch.testing.assert_close(states[-1], last)
         assert len(states) == T + 1
     assert not any(part.requires_grad for part in (state if isinstance(state, tuple) else (state,)))
+
+
+@pytest.mark.parametrize("ours", [rnn.RNN, rnn.LSTM, rnn.GRU])
+@pytest.mark.parametrize("fused", [False, True])
+def test_the_layers_of_this_book_and_torchs_have_the_same_gradients(ours, fused):
+    layer, theirs = ours(C, H, 2, fused=fused), getattr(nn, ours.__name__)(C, H, 2, batch_first=True)
+    theirs.load_state_dict(layer.state_dict())
+    x = torch.randn(B, T, C)
+    found = [unroll(each, x) for each in (layer, theirs)]
+    torch.testing.assert_close(*(outputs for outputs, _ in found))
+    torch.testing.assert_close(*(gradient_norms(outputs[:, -1].square().sum(), states) for outputs, states in found))
+    torch.testing.assert_close(*(state_jacobians(each, x) for each in (layer, theirs)))
 
 
 def test_a_state_that_has_a_history_keeps_it():
