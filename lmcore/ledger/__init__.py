@@ -43,6 +43,9 @@ _NAME = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 class Page:
     """The numbers of one execution of a chapter. Make it in the first cell: it starts the clock and seeds everything.
 
+    On a CPU the page then computes with one thread, unless ``OMP_NUM_THREADS`` names another number: the models of a page are
+    small, and several threads lose more by waiting for each other than they gain.
+
     Args:
         chapter: the chapter's file name without ``.md``.
         config: the page's own settings (sizes, steps, …), written to the record.
@@ -60,6 +63,8 @@ class Page:
         self.config = _checked_config({} if config is None else config)
         self.seed = device.seed_all()
         self.device = device.get()
+        if self.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(1)
         self.scale = device.scale()
         self.records: list[Record] = record.read(chapter, chapters)
         self._chapters = chapters

@@ -158,3 +158,16 @@ def test_the_book_s_own_records_and_pages():
         cells = record.code_cells(path.read_text(encoding="utf-8"))
         assert re.findall(r"ledger\.Page\(\s*[\"']([^\"']*)", "\n".join(cells)) == [path.stem]
         assert "page.receipt()" in cells[-1], f"{path.name} must end with page.receipt()"
+
+
+def test_a_page_computes_with_one_thread_unless_told_otherwise(chapters, monkeypatch):
+    monkeypatch.setenv("LMCORE_DEVICE", "cpu")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    try:
+        torch.set_num_threads(2)
+        assert ledger.Page("99_page", chapters=chapters).receipt().setting.threads == 1
+        torch.set_num_threads(2)
+        monkeypatch.setenv("OMP_NUM_THREADS", "2")
+        assert ledger.Page("99_page", chapters=chapters).receipt().setting.threads == 2
+    finally:
+        torch.set_num_threads(1)
