@@ -53,6 +53,14 @@ def test_the_loss_is_summed_over_steps_and_averaged_over_lanes():
         torch.testing.assert_close(source.loss(model, batch), nats.sum() / 3)
 
 
+def test_the_parts_of_the_manual_share_no_paragraph():
+    texts = word_lstm.read(dict.fromkeys(word_lstm.PARTS))
+    parts = [text.split("\n") for text in texts.values()]
+    assert all(len(set(part)) == len(part) > 50 for part in parts)
+    assert len(set().union(*parts)) == sum(map(len, parts))
+    assert not any(line != " ".join(line.split()) or not line for part in parts for line in part)
+
+
 def test_words_lines_and_unknown_words_are_counted_as_in_the_literature(files, receipt, capsys):
     word_lstm.main([*files, "--hidden=3", "--epochs=1", "--layers=1"])
     values = receipt()
