@@ -7,7 +7,7 @@ student whose outputs equal those of a wrong answer on every case has made that 
 import inspect
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 import exercises
 from lmcore.check.limit import TimeLimitError, call_within
 from lmcore.check.question import Mistake, Question
+from lmcore.check.ready import named
 from lmcore.check.run import PROBES, Answer, Case, run_case
 from lmcore.check.values import EQUALITIES
 
@@ -41,6 +42,14 @@ def hint(answer: Callable) -> str:
     return "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
+def _unknown(ready: tuple[str, ...]) -> Iterator[str]:
+    for name in ready:
+        try:
+            named(name)
+        except ValueError as error:
+            yield str(error)
+
+
 @dataclass(frozen=True)
 class Exercise:
     """One exercise. Its name is the name of ``reference``, which is the name of the function a student writes.
@@ -59,6 +68,7 @@ class Exercise:
         rtol, atol: the tolerance on floating-point numbers.
         seconds: the time limit of one call.
         equivalent: mutants of the reference that compute the same, each with the reason.
+        ready: functions and packages that no answer may call, as they would be the answer (:mod:`lmcore.check.ready`).
     """
 
     chapter: str
@@ -75,6 +85,7 @@ class Exercise:
     atol: float = 1e-6
     seconds: float = 5.0
     equivalent: Mapping[str, str] = field(default_factory=dict)
+    ready: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for problem in self._problems():
@@ -97,6 +108,7 @@ class Exercise:
             *[f"the wrong answer {wrong.__name__} has no docstring; it is the hint" for wrong in self.wrong if not hint(wrong)],
             *([f"equal is one of {sorted(EQUALITIES)}, got {self.equal!r}"] if self.equal not in EQUALITIES else []),
             *([f"probe is one of {sorted(PROBES)}, got {self.probe!r}"] if self.probe not in PROBES else []),
+            *[f"ready: {problem}" for problem in _unknown(self.ready)],
         ]
 
     @property
@@ -148,9 +160,10 @@ class Exercise:
             rtol=float(self.rtol),
             atol=float(self.atol),
             seconds=float(self.seconds),
+            ready=self.ready,
         )
 
     def _answer(self, function: Callable, case: Case, device: str) -> Answer:
         """What an answer of the bank does. An error's words and line are the bank's own; only its type is compared."""
-        given = run_case(function, case, probe=self.probe, seconds=math.inf, device=device)
+        given = run_case(function, case, probe=self.probe, seconds=math.inf, device=device, ready=self.ready)
         return replace(given, message="", line="") if given.status == "raised" else given

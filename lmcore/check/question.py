@@ -33,6 +33,7 @@ class Question:
     rtol: float = 1e-4
     atol: float = 1e-6
     seconds: float = 5.0
+    ready: tuple[str, ...] = ()  # what may not be called
 
     def answers(self, function: Callable, device: str = "cpu") -> list[Answer]:
         """What ``function`` does on every case. After a case that does not end in time, the rest is skipped."""
@@ -41,7 +42,8 @@ class Question:
             if given and given[-1].status in ("timeout", "skipped"):
                 given.append(Answer("skipped"))
             else:
-                given.append(run_case(function, case, probe=self.probe, seconds=self.seconds, device=device))
+                how = {"seconds": self.seconds, "device": device, "ready": self.ready}
+                given.append(run_case(function, case, probe=self.probe, **how))
         return given
 
     def difference(self, got: Answer, want: Answer) -> Difference | None:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from lmcore.check.limit import TimeLimitError, call_within
+from lmcore.check.ready import guarded, profile_kept
 from lmcore.check.stack import step_and_stack
 from lmcore.check.values import UnsupportedError, difference, plain
 
@@ -89,15 +90,25 @@ PROBES: dict[str, Callable[[Callable, list], Any]] = {
 }
 
 
-def run_case(function: Callable, case: Case, *, probe: str = "call", seconds: float = 5.0, device: str = "cpu") -> Answer:
+def run_case(
+    function: Callable,
+    case: Case,
+    *,
+    probe: str = "call",
+    seconds: float = 5.0,
+    device: str = "cpu",
+    ready: tuple[str, ...] = (),
+) -> Answer:
     """Call ``function`` once on a copy of the case's arguments, seeded, under a time limit, and say what it did.
+
+    A call of one of the ``ready`` functions (see :mod:`lmcore.check.ready`) is an error.
 
     Never raises what the function raises, except ``KeyboardInterrupt``, so that the kernel's stop button still stops.
     """
     args = [arg.to(device) if isinstance(arg, torch.Tensor) else arg for arg in plain(list(case.args))]
     try:
-        with _seeded():
-            value = call_within(seconds, lambda: PROBES[probe](function, args))
+        with _seeded(), profile_kept():
+            value = call_within(seconds, lambda: PROBES[probe](guarded(function, ready), args))
     except TimeLimitError:
         if math.isinf(seconds):  # the limit is not ours
             raise
