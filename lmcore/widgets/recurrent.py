@@ -69,6 +69,10 @@ class RecurrentFigure(Figure):
         told = [as_tokens(getattr(text, "tokens", text)) for text in texts]
         for words in told:
             _check_words(words, set(known) - {PAD, START, MASK, END}, UNK in number)
+        shown = kwargs.pop("words", told[0])
+        shown = [shown] if isinstance(shown, str) else shown
+        if isinstance(shown, Sequence):  # before the step, which must lie inside: traits are validated in no fixed order
+            _check_words(shown, set(known) - {END, *never}, UNK in number)
         super().__init__(
             vocabulary=known,
             texts=told,
@@ -80,7 +84,7 @@ class RecurrentFigure(Figure):
             unknown=number.get(UNK, -1),
             never=never,
             top=top,
-            **{"words": told[0], "step": self._opening(kwargs.get("words", told[0])), **kwargs},
+            **{"words": shown, "step": self._opening(shown), **kwargs},
         )
 
     def _opening(self, words: Sequence[str]) -> int:

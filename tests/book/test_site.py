@@ -18,6 +18,7 @@ every_page = pytest.mark.parametrize("name", PAGES)
 def settle(view: Opened) -> None:
     """Wait until the page has done what it does on its own: scripts, figures, formulas."""
     page = view.page
+    page.wait_for_function("!document.querySelector('meta[http-equiv=refresh]')")  # the site's root leads on to the cover
     page.wait_for_load_state("load")
     page.wait_for_function(
         "!document.querySelector('script[src$=\"host.js\"]') || document.documentElement.dataset.lmWidgets === 'ready'"
