@@ -93,6 +93,21 @@ class RecurrentLM(nn.Module):
         outputs, state = self.rnn(self.dropout(self.embedding(ids)), state, lengths)
         return self.dropout(outputs), state
 
+    def begin(self, ids: Int[Tensor, "B T"]) -> State | None:
+        """The state after these tokens, for :mod:`lmcore.generate`; ``None`` before the first, T = 0."""
+        return self.read(ids)[1] if ids.shape[1] else None
+
+    def step(self, tokens: Int[Tensor, " B"], state: State | None) -> tuple[Float[Tensor, "B V"], State]:
+        """Read one more token of every text: the logits of the next, and the state."""
+        logits, state = self(tokens[:, None], state)
+        return logits[:, 0], state
+
+    def select(self, state: State | None, rows: Int[Tensor, " N"]) -> State | None:
+        """The state of these texts, in this order."""
+        if state is None or isinstance(state, Tensor):
+            return None if state is None else state[:, rows]
+        return tuple(part[:, rows] for part in state)
+
 
 def next_token_loss(model: RecurrentLM, batch: Any) -> Float[Tensor, ""]:
     """The mean cross-entropy, in nats, of the targets of a batch that begins with inputs and targets.
