@@ -243,14 +243,23 @@ class Seq2Seq(nn.Module):
         return Decoding(kept, *(None if part is None else part[rows] for part in state[1:]))
 
 
-def translation_loss(model: nn.Module, batch: PairBatch) -> Float[Tensor, ""]:
-    """The mean cross-entropy of the target words, ⟨end⟩ included, each given the true words before it, in nats per token."""
-    logits = model(batch.sources, batch.lengths, batch.inputs)
-    return F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE)
+def translation_loss(model: nn.Module, batch: PairBatch, *, label_smoothing: float = 0.0) -> Float[Tensor, ""]:
+    r"""The mean cross-entropy of the target words, ⟨end⟩ included, each given the true words before it, in nats per token.
+
+    With label smoothing ε the model is asked for :math:`(1 - ε)` times the one-hot vector of the word plus ε / V for every
+    word of the vocabulary (Szegedy et al. 2016, section 7). The loss is then no cross-entropy of the text any more.
+
+    Raises:
+        ValueError: ``label_smoothing`` is not from 0 to 1.
+    """
+    if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing={label_smoothing!r} is not allowed; use a number from 0 to 1, such as 0.1")
+    logits = model(batch.sources, batch.lengths, batch.inputs).flatten(0, 1)
+    return F.cross_entropy(logits, batch.targets.flatten(), ignore_index=IGNORE, label_smoothing=label_smoothing)
 
 
 @torch.no_grad()
-def target_log_probs(model: Seq2Seq, batch: PairBatch) -> Float[Tensor, "B T"]:
+def target_log_probs(model: nn.Module, batch: PairBatch) -> Float[Tensor, "B T"]:
     """log q of every target word given the true words before it and the source, natural logarithm; 0 beyond a target's end."""
     logits = model.eval()(batch.sources, batch.lengths, batch.inputs)
     return -F.cross_entropy(logits.mT, batch.targets, ignore_index=IGNORE, reduction="none")
@@ -258,7 +267,7 @@ def target_log_probs(model: Seq2Seq, batch: PairBatch) -> Float[Tensor, "B T"]:
 
 @torch.no_grad()
 def translate(
-    model: Seq2Seq,
+    model: nn.Module,
     sources: Sequence[Ids],
     *,
     start: int,
@@ -275,7 +284,7 @@ def translate(
     Texts of about one length are translated together. What else is in its batch does not change a translation.
 
     Args:
-        model: the model; it is put in evaluation mode.
+        model: a :class:`Seq2Seq`, or another with ``begin``, ``step`` and ``select``; it is put in evaluation mode.
         sources: the ids of each text, at least one each, without special tokens.
         start, end: the ids of ⟨start⟩ and ⟨end⟩ of the target.
         never: further ids that may not be generated, such as ⟨pad⟩; ⟨start⟩ never is.
@@ -292,20 +301,20 @@ def translate(
     at_least(1, width=width, batch_size=batch_size, **({} if max_length is None else {"max_length": max_length}))
     if empty := [number for number, text in enumerate(texts) if not len(text)]:
         raise ValueError(f"text {empty[0]} is empty; there is nothing to translate. Leave it out")
-    model.eval()
+    network: Any = model.eval()
     device = next(model.parameters()).device
     ragged = Ragged(texts, device)
     order = ragged.lengths.argsort(kind="stable")
     found: dict[int, Hypothesis] = {}
     for rows in (order[i : i + batch_size] for i in range(0, len(order), batch_size)):
         padded, lengths = ragged.padded(rows, 0)
-        known = model.begin(padded, lengths, squeeze)
+        known = network.begin(padded, lengths, *(() if squeeze is None else (squeeze,)))
         first = torch.full((len(rows),), start, device=device)
         limits = [2 * n + 10 if max_length is None else max_length for n in ragged.lengths[rows].tolist()]
         how: dict[str, Any] = {"end": end, "max_length": limits, "never": sorted({start, *never})}
         if width == 1:
-            best = greedy(model, known, first, **how)
+            best = greedy(network, known, first, **how)
         else:
-            best = [some[0] for some in beam(model, known, first, width=width, alpha=alpha, results=1, **how)]
+            best = [some[0] for some in beam(network, known, first, width=width, alpha=alpha, results=1, **how)]
         found.update(zip(rows.tolist(), best, strict=True))
     return [found[row] for row in range(len(texts))]

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 
 from lmcore import device as where
 from lmcore.batches import at_least
+from lmcore.schedules import SCHEDULES as SCHEDULES
+from lmcore.schedules import learning_rate
 
-SCHEDULES = ("constant", "linear", "cosine")
 Loss = Callable[[nn.Module, Any], Tensor]
 T = TypeVar("T")
 
@@ -36,26 +37,6 @@ class Step(NamedTuple):
     loss: float  # mean training loss since the last Step
     lr: float  # the learning rate of this step
     seconds: float  # spent in training so far, without what the caller did between steps
-
-
-def learning_rate(step: int, *, steps: int, lr: float, warmup: int = 0, schedule: str = "constant") -> float:
-    r"""The learning rate of step number ``step`` = 1 … ``steps``.
-
-    It climbs linearly to ``lr`` over the first ``warmup`` steps. From there, with :math:`p` the share of the remaining steps
-    that is already done, it is ``lr`` times 1 (constant), :math:`1 - p` (linear) or :math:`(1 + \cos \pi p) / 2` (cosine). The
-    last two reach zero right after the last step.
-
-    Raises:
-        ValueError: the schedule is unknown, or the warm-up is not shorter than the training.
-    """
-    if schedule not in SCHEDULES:
-        raise ValueError(f"schedule={schedule!r} is unknown; use one of {', '.join(SCHEDULES)}")
-    if not 0 <= warmup < steps:
-        raise ValueError(f"warmup={warmup} must be at least 0 and below steps={steps}")
-    if step <= warmup:
-        return lr * step / (warmup + 1)
-    done = (step - 1 - warmup) / (steps - warmup)
-    return lr * {"constant": 1.0, "linear": 1 - done, "cosine": (1 + float(np.cos(np.pi * done))) / 2}[schedule]
 
 
 def fit(
@@ -95,7 +76,8 @@ def fit(
         loss: ``loss(model, batch)`` returns the mean loss of the batch, a scalar tensor.
         steps: updates of the parameters in all.
         lr: the highest learning rate.
-        schedule: ``"constant"``, ``"linear"`` or ``"cosine"`` (both to zero); see :func:`learning_rate`.
+        schedule: ``"constant"``, ``"linear"`` or ``"cosine"`` (both to zero), ``"inverse_sqrt"``; see
+            :func:`lmcore.schedules.learning_rate`.
         warmup: steps of linear climb at the start.
         weight_decay: of the matrices; vectors (biases, gains) are not decayed.
         clip: the largest global norm of the gradient; ``None`` does not clip.

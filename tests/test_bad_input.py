@@ -13,9 +13,10 @@ import numpy as np
 import torch
 os.environ.update(LMCORE_DATA="no-such-folder", LMCORE_MIRROR="http://127.0.0.1:9", NO_PROXY="127.0.0.1", LMCORE_DEVICE="cpu")
 from lmcore import analogies, check, corpora, device, embeddings, evaluate, gradients, ledger
-from lmcore import recurrent, rnn, train, widgets, world
+from lmcore import recurrent, rnn, schedules, train, widgets, world
 from lmcore.analogies import WordVectors
-from lmcore.attention import AdditiveAttention, look_up
+from lmcore.attention import AdditiveAttention, Cache, MultiHeadAttention, attend, causal_mask, look_up
+from lmcore.attention import padding_mask, scaled_dot_product
 from lmcore.batches import Contexts, Lanes, Padded, Windows
 from lmcore.bpe import BPE
 from lmcore.embeddings import FeedForwardLM, SkipGram
@@ -49,6 +50,8 @@ loss = lambda model, batch: model(torch.ones(2)).sum()
 
 asks, keys = torch.zeros(2, 3, 5), torch.zeros(2, 7, 5)
 additive = AdditiveAttention(5, 5, 11)
+heads, filled = MultiHeadAttention(5, 1), Cache()
+filled.append(asks[:, None], asks[:, None])
 translator = Seq2Seq(7, 7, 3, 5)
 begun = lambda: translator.begin(torch.full((2, 3), 4), torch.tensor([3, 1]))
 
@@ -223,6 +226,10 @@ TRAINING = {
     "fit(seed=-1)": ("seed=-1", "at least 0"),
     'fit(precision="half")': ("precision=half", "torch.float32"),
     'fit(optimizer="adam")': ("optimizer='adam'", "torch.optim.SGD"),
+    'fit(schedule="inverse_sqrt")': ("warmup=0", "at least 1 step"),
+    "schedules.vaswani_rate(0, 4000)": ("dim=0", "positive number"),
+    'schedules.vaswani_rate(512, "4000")': ("warmup='4000'", "positive number"),
+    "schedules.vaswani_rate(512, 4000, factor=-1)": ("factor=-1", "positive number"),
     'train.load("no-such-file")': ("no-such-file", ""),
 }
 
@@ -352,9 +359,41 @@ ATTENTION_AND_TRANSLATION = {
     "look_up(asks, keys, keys[:, :2])": ("(2, 2, 5)", "one value"),
     "look_up(asks, keys, keys, torch.ones(7))": ("torch.float32", "truth values"),
     "look_up(asks, keys, keys, torch.ones(2, 5, dtype=torch.bool))": ("(2, 5)", "(2, 3, 7)"),
-    "look_up(asks, keys, keys, torch.zeros(3, 7, dtype=torch.bool))": ("no key at all in row [0]", "at least one key"),
     'look_up(asks, keys, keys, scale="large")': ("scale='large'", "finite number"),
     'look_up("where", keys, keys)': ("a str", "floating-point"),
+    "scaled_dot_product(asks, keys[..., :3], keys)": ("5 wide and keys 3", "one width"),
+    "scaled_dot_product(asks, keys, keys, scale=1j)": ("scale=1j", "finite number"),
+    "attend(asks, keys[:1], keys[:1])": ("(2, 3, 5)", "(1, 7, 5)", "batch axes"),
+    "attend(asks[None], keys.repeat(2, 1, 1)[None, :3], keys.repeat(2, 1, 1)[None, :3])": ("(1, 2, 3, 5)", "divide evenly"),
+    "attend(asks, keys, keys, torch.ones(3, 7))": ("torch.float32", "truth values"),
+    "attend(asks, keys, keys, torch.ones(3, dtype=torch.bool))": ("(3,)", "(2, 3, 7)"),
+    "attend(asks, keys, keys, dropout=1)": ("dropout=1", "probability"),
+    "attend(keys, asks, asks, causal=True)": ("T=7", "S=3", "at least T"),
+    "causal_mask(0)": ("T=0", "at least 1"),
+    "causal_mask(3, 2)": ("T=3", "S=2", "at least T"),
+    "causal_mask(2.5)": ("T=2.5", "whole number"),
+    "padding_mask([1, 2])": ("a list", "tensor of shape (B,)"),
+    "padding_mask(torch.ones(2))": ("torch.float32", "whole number for each text"),
+    "padding_mask(ids + 3, 2)": ("3 to 3", "0 to S=2"),
+    "padding_mask(ids - 1, 2)": ("-1 to -1", "0 to S=2"),
+    "MultiHeadAttention(10, 3)": ("dim=10", "heads=3", "divisible"),
+    "MultiHeadAttention(12, 4, kv_heads=3)": ("heads=4", "kv_heads=3", "divisible"),
+    "MultiHeadAttention(12, 0)": ("heads=0", "at least 1"),
+    "MultiHeadAttention(12, 4, dropout=1.5)": ("dropout=1.5", "probability"),
+    "heads(asks[0])": ("(3, 5)", "(B, length, 5)"),
+    "heads(asks[..., :4])": ("(2, 3, 4)", "(B, length, 5)"),
+    "heads(asks, keys[:1])": ("memory has 1 texts", "query has 2"),
+    "heads(asks, values=asks)": ("without a memory", "give the memory"),
+    "heads(asks, keys, values=asks)": ("7 keys and values 3", "one value"),
+    "heads(asks, keys, positions=lambda x, offset: x)": ("positions", "self-attention"),
+    "heads(asks, mask=torch.ones(2, 3, 3))": ("torch.float32", "truth values"),
+    "heads(asks, mask=torch.ones(1, 3, 3, dtype=torch.bool))": ("(1, 3, 3)", "4 axes"),
+    "heads(asks, mask=torch.ones(3, 7, dtype=torch.bool))": ("(3, 7)", "(2, 1, 3, 3)"),
+    "MultiHeadAttention(5, 1, key_dim=3)(asks)": ("keys 3 and values 5", "give a memory"),
+    "Cache().keys": ("empty", "append"),
+    "filled.append(keys[None], keys[None])": ("(2, 1, 3, 5)", "(1, 2, 7, 5)", "select()"),
+    "filled.append(keys, keys)": ("(2, 7, 5)", "(B, H, N, D)"),
+    "heads(asks, keys, cache=filled)": ("3 keys", "(2, 7, 5)", "one memory"),
     "additive(asks[..., :2], keys)": ("(2, 3, 2)", "width 5"),
     "additive(asks, keys[:1])": ("2 rows and keys have 1", "one row of each"),
     "additive(asks, keys, projected=keys)": ("(2, 7, 5)", "(2, 7, 11)"),

@@ -304,6 +304,28 @@ def test_targets_beyond_the_end_receive_no_gradient(corpus):
     assert (logits.grad[batch.mask].abs().sum(-1) > 0).all()
 
 
+@pytest.mark.parametrize("epsilon", [0.0, 0.1, 0.37, 1.0])
+def test_label_smoothing_asks_for_a_mixture_with_the_uniform_distribution(corpus, epsilon):
+    model = make().double()
+    batch = next(Pairs(corpus, 7, pad=PAD, start=START, end=END))
+    logits = model(batch.sources, batch.lengths, batch.inputs)
+    asked = (1 - epsilon) * F.one_hot(batch.targets[batch.mask], VT) + epsilon / VT
+    by_hand = -(asked * logits[batch.mask].log_softmax(-1)).sum(-1).mean()
+    ours = translation_loss(model, batch, label_smoothing=epsilon)
+    torch.testing.assert_close(ours, by_hand)
+    wanted = torch.autograd.grad(by_hand, list(model.parameters()))
+    for got, expected in zip(torch.autograd.grad(ours, list(model.parameters())), wanted, strict=True):
+        torch.testing.assert_close(got, expected)
+
+
+def test_a_smoothed_loss_ignores_padding(corpus):
+    model = make()
+    batch = next(Pairs(corpus, 7, pad=PAD, start=START, end=END))
+    longer = batch._replace(inputs=F.pad(batch.inputs, (0, 5), value=PAD), targets=F.pad(batch.targets, (0, 5), value=IGNORE))
+    how = {"label_smoothing": 0.2}
+    torch.testing.assert_close(translation_loss(model, longer, **how), translation_loss(model, batch, **how))
+
+
 # ---------------------------------------------------------------- decoding
 
 
@@ -416,6 +438,8 @@ def test_it_learns_to_say_a_text_backwards(how):
         (lambda m: translate(m, "ab", start=1, end=2), "not strings"),
         (lambda m: translate(m, [[3]], start=1, end=2, width=0), "width=0"),
         (lambda m: translate(m, [[3]], start=1, end=2, max_length=0), "max_length=0"),
+        (lambda m: translation_loss(m, None, label_smoothing=1.1), "label_smoothing=1.1"),
+        (lambda m: translation_loss(m, None, label_smoothing="0.1"), "from 0 to 1"),
         (lambda m: Pairs([], 2, pad=0, start=1, end=2), "empty"),
         (lambda m: Pairs([([3], [4]), ([], [4])], 2, pad=0, start=1, end=2), "source of pair 1 is empty"),
         (lambda m: Pairs([([3], [4], [5])], 2, pad=0, start=1, end=2), "pair 0"),
