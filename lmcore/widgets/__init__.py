@@ -1,14 +1,17 @@
 """Figures that move: one class and one ES module each, over a shared drawing core and a host for pages without a kernel."""
 
 from lmcore.widgets.alignment_explorer import AlignmentExplorer
+from lmcore.widgets.architecture_walk import ArchitectureWalk
 from lmcore.widgets.attention_calculator import AttentionCalculator
 from lmcore.widgets.base import HOST, Figure
 from lmcore.widgets.bottleneck_squeezer import BottleneckSqueezer
+from lmcore.widgets.cost_curves import CostCurves
 from lmcore.widgets.embedding_map import EmbeddingMap
 from lmcore.widgets.gate_explorer import GateExplorer
 from lmcore.widgets.head_explorer import HeadExplorer
 from lmcore.widgets.merge_stepper import MergeStepper
 from lmcore.widgets.next_word import NextWord
+from lmcore.widgets.position_viewer import PositionViewer
 from lmcore.widgets.soft_look_up import SoftLookUp
 from lmcore.widgets.unrolled_network import UnrolledNetwork
 from lmcore.widgets.vanishing_lab import VanishingLab
@@ -16,14 +19,17 @@ from lmcore.widgets.vanishing_lab import VanishingLab
 __all__ = [
     "HOST",
     "AlignmentExplorer",
+    "ArchitectureWalk",
     "AttentionCalculator",
     "BottleneckSqueezer",
+    "CostCurves",
     "EmbeddingMap",
     "Figure",
     "GateExplorer",
     "HeadExplorer",
     "MergeStepper",
     "NextWord",
+    "PositionViewer",
     "SoftLookUp",
     "UnrolledNetwork",
     "VanishingLab",
