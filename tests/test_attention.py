@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lmcore.attention import AdditiveAttention, look_up, masked_softmax
+from lmcore.attention import (
+    AdditiveAttention,
+    attend,
+    causal_mask,
+    look_up,
+    masked_softmax,
+    padding_mask,
+    scaled_dot_product,
+)
 
 B, T, S, D, E, A = 3, 5, 7, 2, 11, 13
 
@@ -182,17 +190,158 @@ def test_it_learns_to_look_at_the_key_that_is_asked_for():
     assert (weights[:, 0].argmax(1) == (order == asked[:, None]).int().argmax(1)).all()
 
 
+# ---------------------------------------------------------------- masks, and rows with nothing to attend to
+
+
+def test_a_causal_mask_lets_a_query_look_at_itself_and_back():
+    assert causal_mask(3).tolist() == [[True, False, False], [True, True, False], [True, True, True]]
+    mask = causal_mask(T, S)
+    assert mask.shape == (T, S)
+    for t in range(T):
+        assert mask[t].tolist() == [s <= t + S - T for s in range(S)]
+    assert torch.equal(causal_mask(S)[-T:], mask), "the last rows of the whole are those of the new words behind a cache"
+
+
+def test_a_padding_mask_lets_every_query_look_at_what_is_real():
+    lengths = torch.tensor([3, 0, 7])
+    mask = padding_mask(lengths, S)
+    assert mask.shape == (3, 1, 1, S)
+    for b, length in enumerate(lengths.tolist()):
+        assert mask[b, 0, 0].tolist() == [s < length for s in range(S)]
+    assert torch.equal(padding_mask(lengths), mask)
+    both = mask & causal_mask(S)
+    assert both.shape == (3, 1, S, S)
+    assert all(both[b, 0, t, s] == (s < lengths[b] and s <= t) for b in range(3) for t in range(S) for s in range(S))
+
+
+def blind(*shape: int) -> torch.Tensor:
+    """A mask in which one query of the first text, and all of the second, may look at nothing."""
+    mask = some_mask(*shape)
+    mask[0, ..., 2, :] = False
+    mask[1] = False
+    return mask
+
+
+@pytest.mark.parametrize("way", ["look_up", "scaled_dot_product", "attend", "additive"])
+def test_a_query_that_may_look_at_nothing_gets_zeros_and_passes_no_gradient_on(way, additive):
+    width = E if way == "additive" else D
+    inputs = [random(B, T, D), random(B, S, width, seed=2), random(B, S, E, seed=4)]
+    mask, pull = blind(B, T, S), random(B, T, E, seed=5)
+    ways = {
+        "look_up": lambda q, k, v, m: look_up(q, k, v, m),
+        "scaled_dot_product": lambda q, k, v, m: scaled_dot_product(q, k, v, m),
+        "attend": lambda q, k, v, m: (attend(q, k, v, m), None),
+        "additive": lambda q, k, v, m: additive(q, k, m),
+    }
+    given = [x.clone().requires_grad_() for x in inputs]
+    with torch.autograd.set_detect_anomaly(True):
+        output, weights = ways[way](*given, mask)
+        (output * pull).sum().backward()
+    nothing = ~mask.any(-1)
+    assert nothing.sum() == 1 + T
+    assert (output[nothing] == 0).all()
+    assert weights is None or (weights[nothing] == 0).all()
+    assert (given[0].grad[nothing] == 0).all()
+    assert (given[1].grad[1] == 0).all(), "keys that nobody may look at"
+    assert all(torch.isfinite(x.grad).all() for x in given if x.grad is not None)
+
+    # The other rows are what they are without the blind ones.
+    alone = [x[:1].clone().requires_grad_() for x in inputs]
+    rows = torch.tensor([0, 1, 3, 4])
+    expected, _ = ways[way](alone[0][:, rows], alone[1], alone[2], mask[:1, rows])
+    (expected * pull[:1, rows]).sum().backward()
+    torch.testing.assert_close(output[:1, rows], expected)
+    for x, y in zip(given, alone, strict=True):
+        assert (x.grad is None) == (y.grad is None)
+        if x.grad is not None:
+            torch.testing.assert_close(x.grad[:1], y.grad)
+
+
+# ---------------------------------------------------------------- scaled dot products and the fused kernel
+
+
+def test_scaled_dot_product_is_the_look_up_with_one_over_the_root_of_the_width():
+    query, keys, values, mask = random(B, T, D), random(B, S, D, seed=2), random(B, S, E, seed=4), some_mask(B, T, S)
+    for ours, theirs in zip(
+        scaled_dot_product(query, keys, values, mask), look_up(query, keys, values, mask, scale=D**-0.5), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+    mean = values.mean(1, keepdim=True).expand(-1, T, -1)
+    torch.testing.assert_close(scaled_dot_product(query, keys, values, scale=0.0)[0], mean)
+
+
+MASKS = {
+    "none": lambda: None,
+    "padding": lambda: padding_mask(torch.tensor([5, 0, 7]), S),
+    "arbitrary": lambda: some_mask(B, 2, T, S),
+    "one row for all": lambda: some_mask(S),
+    "blind": lambda: blind(B, 2, T, S),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.double, torch.float])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize(("queries", "scale"), [(T, None), (S, 0.7), (1, None)])
+def test_the_fused_kernel_equals_the_reference_in_values_and_gradients(kind, causal, queries, scale, dtype):
+    inputs = [random(B, 2, queries, D), random(B, 2, S, D, seed=2), random(B, 2, S, E, seed=4)]
+    mask = MASKS[kind]()
+    if mask is not None and mask.ndim == 4 and mask.shape[2] == T:
+        mask = mask[:, :, [i % T for i in range(queries)]]
+    whole = mask
+    if causal:
+        whole = causal_mask(queries, S) if mask is None else mask & causal_mask(queries, S)
+    answers = []
+    for fused in (True, False):
+        given = [x.to(dtype).requires_grad_() for x in inputs]
+        found = attend(*given, mask, causal=causal, scale=scale) if fused else scaled_dot_product(*given, whole, scale=scale)[0]
+        (found * random(B, 2, queries, E, seed=5)).sum().backward()
+        answers.append([found, *(x.grad for x in given)])
+    for ours, theirs in zip(*answers, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("queries", [T, S, 1])
+def test_no_gradient_comes_from_what_lies_ahead(queries):
+    """Output t depends on keys and values up to its own place, and on each of them."""
+    query, keys, values = (
+        random(B, queries, D),
+        random(B, S, D, seed=2).requires_grad_(),
+        random(B, S, E, seed=4).requires_grad_(),
+    )
+    for t in range(queries):
+        for x in torch.autograd.grad(attend(query, keys, values, causal=True)[:, t].sum(), (keys, values)):
+            seen = t + S - queries + 1
+            assert (x[:, seen:] == 0).all()
+            assert (x[:, :seen] != 0).any(-1).all() or seen == 1  # a single key has weight 1, whatever it is
+
+
+def test_fewer_key_heads_are_shared_by_neighbours():
+    query, keys, values = random(B, 6, T, D), random(B, 2, S, D, seed=2), random(B, 2, S, E, seed=4)
+    shared = attend(query, keys, values)
+    for head in range(6):
+        torch.testing.assert_close(
+            shared[:, head], scaled_dot_product(query[:, head], keys[:, head // 3], values[:, head // 3])[0]
+        )
+
+
+def test_dropout_drops_weights_and_keeps_their_mean():
+    torch.manual_seed(0)
+    query, keys, values = random(1, 1, D), random(1, S, D, seed=2), torch.ones(1, S, 1, dtype=torch.double)
+    found = torch.stack([attend(query, keys, values, dropout=0.5) for _ in range(4_000)])
+    assert len(found.unique()) > 50, "different weights are dropped every time"
+    assert found.mean().item() == pytest.approx(1, abs=0.05)
+
+
 # ---------------------------------------------------------------- bad input
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda a: masked_softmax(torch.zeros(2, 3), torch.tensor([[True, False, False], [False] * 3])), r"row \[1\]"),
         (lambda a: masked_softmax(torch.zeros(B, T, S), torch.ones(B, 1, S - 1, dtype=torch.bool)), "does not broadcast"),
         (lambda a: masked_softmax(torch.zeros(T, S), torch.ones(B, T, S, dtype=torch.bool)), "does not broadcast"),
         (lambda a: look_up(torch.zeros(T, D), torch.zeros(S, D), torch.zeros(S, E), scale=math.inf), "scale=inf"),
-        (lambda a: look_up(torch.zeros(T, D), torch.zeros(S, D), torch.zeros(S, E), torch.zeros(S).bool()), "no key"),
         (lambda a: a(torch.zeros(B, T, E), torch.zeros(B, S, E)), "last of width 2"),
         (lambda a: a(torch.zeros(B, T, D), torch.zeros(B, S, D)), "last of width 11"),
         (lambda a: AdditiveAttention(0, 1, 1), "query_size=0"),

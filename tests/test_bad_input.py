@@ -364,7 +364,7 @@ ATTENTION_AND_TRANSLATION = {
     "scaled_dot_product(asks, keys[..., :3], keys)": ("5 wide and keys 3", "one width"),
     "scaled_dot_product(asks, keys, keys, scale=1j)": ("scale=1j", "finite number"),
     "attend(asks, keys[:1], keys[:1])": ("(2, 3, 5)", "(1, 7, 5)", "batch axes"),
-    "attend(asks[None], keys.repeat(2, 1, 1)[None, :3], keys.repeat(2, 1, 1)[None, :3])": ("(1, 2, 3, 5)", "divide evenly"),
+    "attend(asks[None], keys.repeat(2, 1, 1)[None], keys.repeat(2, 1, 1)[None])": ("(1, 4, 7, 5)", "divide evenly"),
     "attend(asks, keys, keys, torch.ones(3, 7))": ("torch.float32", "truth values"),
     "attend(asks, keys, keys, torch.ones(3, dtype=torch.bool))": ("(3,)", "(2, 3, 7)"),
     "attend(asks, keys, keys, dropout=1)": ("dropout=1", "probability"),
