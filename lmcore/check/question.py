@@ -42,8 +42,7 @@ class Question:
             if given and given[-1].status in ("timeout", "skipped"):
                 given.append(Answer("skipped"))
             else:
-                how = {"seconds": self.seconds, "device": device, "ready": self.ready}
-                given.append(run_case(function, case, probe=self.probe, **how))
+                given.append(run_case(function, case, probe=self.probe, seconds=self.seconds, device=device, ready=self.ready))
         return given
 
     def difference(self, got: Answer, want: Answer) -> Difference | None:
