@@ -31,8 +31,8 @@ class AlignmentExplorer(Figure, module="alignment_explorer.mjs"):
         languages: name and code (BCP 47, for screen readers) of the source and of the target language.
 
     Raises:
-        ValueError: no example, one that has not these parts, a text of no or of more than 48 tokens, weights of another shape or
-            that are no weights, an alignment outside the texts, or a choice that is not there.
+        ValueError: no example, one that has not these parts, a text of no or of more than 48 tokens, weights of another shape
+            or that are no weights, an alignment outside the texts, or a choice that is not there.
     """
 
     examples = t.List(t.Dict()).tag(sync=True)  # source, target, gold ([[i, j], …] or None), note
@@ -75,12 +75,12 @@ class AlignmentExplorer(Figure, module="alignment_explorer.mjs"):
 
     def describe(self) -> str:
         (source, _), (target, _) = self.languages
-        first = self.examples[0]
+        first = " ".join(self.examples[0]["source"]), " ".join(self.examples[0]["target"])
         gold = " The true alignment is marked." if any(e["gold"] is not None for e in self.examples) else ""
         return (
-            f"Alignment explorer. For each of {len(self.examples)} {source} sentences with their {target} translations it shows "
-            f"how the attention of every {target} word is spread over the {source} words, as lines and as a matrix; the first is "
-            f"“{' '.join(first['source'])}”, “{' '.join(first['target'])}”.{gold}"
+            f"Alignment explorer. For {len(self.examples)} {source} texts with their {target} translations it shows how the "
+            f"attention of every {target} word is spread over the {source} words, as lines and as a matrix. The first of them "
+            f"is “{first[0]}”, “{first[1]}”.{gold}"
         )
 
     @t.validate("example")
@@ -124,7 +124,8 @@ def _links(number: int, gold: Any, sources: int, targets: int) -> list[list[int]
     for i, j in links:
         if not (0 <= i < sources and 0 <= j < targets):
             raise ValueError(
-                f"gold of example {number} holds ({i}, {j}); allowed: (source place 0 to {sources - 1}, target place 0 to {targets - 1})"
+                f"gold of example {number} holds ({i}, {j}); allowed: a source place from 0 to {sources - 1}, then a target "
+                f"place from 0 to {targets - 1}"
             )
     return links
 

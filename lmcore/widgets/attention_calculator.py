@@ -20,16 +20,16 @@ STEPS = ("queries", "keys", "values", "scores", "scaled", "masked", "weights", "
 class AttentionCalculator(Figure, module="attention_calculator.mjs"):
     r"""Attention calculator: masked self-attention with all its matrices, recomputed in the page after every change.
 
-    .. math:: Q = X W_Q, \quad K = X W_K, \quad V = X W_V, \quad A = \operatorname{softmax}\!\Bigl(\frac{Q K^\top}{\sqrt D} + M\Bigr),
-              \quad Y = A V ,
+    .. math:: Q = X W_Q, \quad K = X W_K, \quad V = X W_V, \quad
+              A = \operatorname{softmax}\!\Bigl(\frac{Q K^\top}{\sqrt D} + M\Bigr), \quad Y = A V ,
 
     with X of T rows (words) and C columns, :math:`W_Q, W_K` of C × D and :math:`W_V` of C × E numbers. M is 0, or with
     ``causal`` :math:`-\infty` where a word would look at a later one. The figure goes through the steps one by one; a number of
     a result, once chosen, shows the sum it comes from.
 
-    ``x``, ``w_q``, ``w_k``, ``w_v`` (lists of rows), ``causal``, ``scaled`` (whether the scores are divided by :math:`\sqrt D`),
+    ``x``, ``w_q``, ``w_k``, ``w_v`` (lists of rows), ``causal``, ``scaled`` (whether scores are divided by :math:`\sqrt D`),
     ``step`` (one of eight, from 0), ``row`` and ``column`` (the chosen number of the step's result) can be set and read from
-    Python; :meth:`matrices` computes all of them.
+    Python; :meth:`matrices` computes all matrices.
 
     Args:
         tokens: T words, a string or a list; at most 8.
@@ -38,8 +38,8 @@ class AttentionCalculator(Figure, module="attention_calculator.mjs"):
         causal: whether a word may look at later ones.
 
     Raises:
-        ValueError: shapes that do not fit, a matrix with more than 8 rows or columns, a number that is not finite or beyond ±1000,
-            or a choice that is not there.
+        ValueError: shapes that do not fit, a matrix with more than 8 rows or columns, a number that is not finite or beyond
+            ±1000, or a choice that is not there.
     """
 
     tokens = t.List(t.Unicode()).tag(sync=True)
@@ -47,6 +47,7 @@ class AttentionCalculator(Figure, module="attention_calculator.mjs"):
     w_q = t.List(t.List(t.Float())).tag(sync=True)
     w_k = t.List(t.List(t.Float())).tag(sync=True)
     w_v = t.List(t.List(t.Float())).tag(sync=True)
+    given = t.Dict().tag(sync=True)  # the four matrices as they were at first
     limit = t.Float(LIMIT).tag(sync=True)
 
     causal = t.Bool(False).tag(sync=True)
@@ -67,9 +68,8 @@ class AttentionCalculator(Figure, module="attention_calculator.mjs"):
         if not isinstance(causal, bool):
             raise ValueError(f"causal is {shown(causal)}; allowed: True, False")
         self._shapes = {name: matrix.shape for name, matrix in given.items()}
-        super().__init__(
-            tokens=words, **{name: matrix.tolist() for name, matrix in given.items()}, **{"causal": causal, **kwargs}
-        )
+        lists = {name: matrix.tolist() for name, matrix in given.items()}
+        super().__init__(tokens=words, given=lists, **lists, **{"causal": causal, **kwargs})
 
     def matrices(self) -> dict[str, Tensor]:
         """Every matrix of the calculation as it is set now, in float64, by the names of its steps."""
@@ -88,8 +88,8 @@ class AttentionCalculator(Figure, module="attention_calculator.mjs"):
         return (
             f"Attention calculator. Self-attention over the {len(self.tokens)} words “{words}” in eight steps, matrix by "
             f"matrix: queries, keys and values from the inputs and their weight matrices, scores, division by the square root "
-            f"of {width}, mask, softmax, output. Every number of the inputs and the weight matrices can be changed, and the sum "
-            f"behind every number of a result can be looked at."
+            f"of {width}, mask, softmax, output. Every number of the inputs and the weight matrices can be changed, and the "
+            f"sum behind every number of a result can be looked at."
         )
 
     @t.validate("x", "w_q", "w_k", "w_v")

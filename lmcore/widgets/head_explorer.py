@@ -18,9 +18,9 @@ LEVELS = 65_535  # a weight is kept as a whole number of so many parts
 class HeadExplorer(Figure, module="head_explorer.mjs"):
     r"""Head explorer: the attention weights of every layer and head over a text, head by head and word by word.
 
-    Small pictures of all heads stand in a grid, a row per layer; the chosen head (or the mean over the heads of the chosen layer) is
-    shown as lines from every word to the words it looks at and as a matrix. The figure measures how much weight a head puts on the
-    previous word, the next one, the word itself and the first one, and finds the head that does each of these most.
+    Small pictures of all heads stand in a grid, a row per layer. The chosen head, or the mean over the heads of the chosen
+    layer, is shown as lines from every word to the words it looks at and as a matrix. The figure measures how much weight a
+    head puts on the previous word, the next one, the word itself and the first one, and finds the head that does each most.
 
     Weights are kept in steps of 1/65,535.
 
@@ -28,8 +28,8 @@ class HeadExplorer(Figure, module="head_explorer.mjs"):
 
     Args:
         texts: texts of at most 48 tokens, strings or lists.
-        attentions: for every text the weights, layers × heads × T × T, rows (the words that look) summing to 1; layers and heads
-            the same for all texts. A list of one tensor per layer, as Hugging Face gives them, must be stacked.
+        attentions: for every text the weights, layers × heads × T × T, rows (the words that look) summing to 1; layers and
+            heads the same for all texts. One tensor per layer, as Hugging Face gives them, must be stacked first.
 
     Raises:
         ValueError: no text, one of another length, numbers of texts and attentions that differ, shapes that do not fit, numbers
@@ -77,7 +77,7 @@ class HeadExplorer(Figure, module="head_explorer.mjs"):
 
     def describe(self) -> str:
         return (
-            f"Head explorer. For {len(self.texts)} texts, the first of them “{' '.join(self.texts[0])}”, it shows the attention "
+            f"Head explorer. For {len(self.texts)} texts, the first being “{' '.join(self.texts[0])}”, it shows the attention "
             f"weights of {self.layers} layers with {self.heads} heads each: all heads as small pictures, and the chosen one as "
             f"lines from each word to the words it looks at and as a matrix."
         )

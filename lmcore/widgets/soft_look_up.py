@@ -47,6 +47,7 @@ class SoftLookUp(Figure, module="soft_look_up.mjs"):
     value_vectors = t.List(t.List(t.Float())).tag(sync=True)
     labels = t.List(t.Unicode()).tag(sync=True)
     reach = t.Float().tag(sync=True)  # the plane shows −reach to reach
+    grain = t.Float().tag(sync=True)  # the smallest step of the query
     hottest = t.Float(HOTTEST).tag(sync=True)
 
     query = t.List(t.Float()).tag(sync=True)
@@ -73,13 +74,15 @@ class SoftLookUp(Figure, module="soft_look_up.mjs"):
         largest = float(abs(places).max())
         if largest == 0:
             raise ValueError("all keys are zero, and so would be every score; give keys that differ")
+        unit = 10 ** math.floor(math.log10(1.25 * largest))
         if query is None:
             query = places[:2].mean(0) if abs(places[:2].mean(0)).max() > 0 else places[0]
         super().__init__(
             key_vectors=places.tolist(),
             value_vectors=found.tolist(),
             labels=names,
-            reach=1.25 * largest,
+            reach=float(f"{math.ceil(12.5 * largest / unit) * unit / 10:.6g}"),
+            grain=float(f"{unit / 100:.6g}"),
             **{"query": as_numbers("query", query, (2,)).tolist(), "temperature": float(temperature), **kwargs},
         )
 
