@@ -122,16 +122,18 @@ class MultiHeadAttention(nn.Module):
             ValueError: widths, lengths, mask or cache do not fit, or positions are given for attention to a memory.
         """
         self._check(query, memory, values, positions)
+        offset = 0 if cache is None else cache.length
+        if mask is not None:
+            self._check_mask(mask, query, offset + query.shape[1] if memory is None else memory.shape[1])
         if memory is None:
             q, k, v = self._project_self(query)
-            offset = 0 if cache is None else cache.length
             if positions is not None:
                 q, k = positions(q, offset), positions(k, offset)
             if cache is not None:
                 k, v = cache.append(k, v)
         else:
             q = self._project(query, 0)
-            if cache is None or not cache.length:
+            if cache is None or not offset:
                 k, v = self._project(memory, 1), self._project(memory if values is None else values, 2)
                 if cache is not None:
                     k, v = cache.append(k, v)
@@ -142,8 +144,6 @@ class MultiHeadAttention(nn.Module):
                         f"the cache holds {len(k)} texts of {k.shape[2]} keys, and the memory has shape {tuple(memory.shape)}; "
                         "a cache belongs to one memory"
                     )
-        if mask is not None:
-            self._check_mask(mask, q, k)
         if weights:
             output, seen = self._in_plain_steps(q, k, v, mask, causal)
         else:
@@ -204,8 +204,8 @@ class MultiHeadAttention(nn.Module):
         if values is not None and memory is not None and values.shape[1] != memory.shape[1]:
             raise ValueError(f"memory has {memory.shape[1]} keys and values {values.shape[1]}; every key needs one value")
 
-    def _check_mask(self, mask: Tensor, q: Tensor, k: Tensor) -> None:
-        check_mask(mask, torch.Size((*q.shape[:3], k.shape[2])))
+    def _check_mask(self, mask: Tensor, query: Tensor, keys: int) -> None:
+        check_mask(mask, torch.Size((len(query), self.heads, query.shape[1], keys)))
         if mask.ndim == 3:
             raise ValueError(
                 f"a mask with 3 axes, {tuple(mask.shape)}, may mean texts or heads; use 4 axes, (B, 1, T, S) or (1, H, T, S)"
