@@ -1,0 +1,132 @@
+"""From texts to the model's inputs, and from its outputs to vectors of words and of texts."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from lmcore.bert.model import Bert
+from lmcore.tokenizer import check_text, special_pattern
+from lmcore.wordpiece import WordPiece, basic_tokens
+
+CLS, SEP, PADDING = "[CLS]", "[SEP]", "[PAD]"
+
+
+class Inputs(NamedTuple):
+    """Texts as :class:`lmcore.bert.Bert` reads them; what lies beyond a text's length is padding."""
+
+    ids: Int[Tensor, "B T"]
+    lengths: Int[Tensor, " B"]
+    segments: Int[Tensor, "B T"]
+
+
+def inputs(tokenizer: WordPiece, texts: Sequence[str | tuple[str, str]], device: torch.device | str | None = None) -> Inputs:
+    """The texts between their special tokens, ``[CLS] text [SEP]``, filled up with ``[PAD]``.
+
+    A pair is ``[CLS] first [SEP] second [SEP]``; from its second text on the segment is 1, otherwise 0.
+
+    Args:
+        tokenizer: a WordPiece tokeniser with ``[CLS]``, ``[SEP]`` and ``[PAD]``.
+        texts: the texts, strings or pairs of strings.
+        device: where the tensors lie; the CPU by default.
+
+    Raises:
+        ValueError: there is no text, something is neither a text nor a pair, or the tokeniser lacks a special token.
+    """
+    if missing := [token for token in (CLS, SEP, PADDING) if token not in tokenizer.number]:
+        raise ValueError(f"the tokeniser has no {' '.join(missing)}; use one with BERT's special tokens")
+    if isinstance(texts, str) or not len(texts):
+        raise ValueError(f"texts={texts!r} is no list of texts; for one text, write [text]")
+    cls, sep, pad = (tokenizer.number[token] for token in (CLS, SEP, PADDING))
+    rows, kinds = [], []
+    for number, text in enumerate(texts):
+        parts = (text,) if isinstance(text, str) else tuple(text)
+        if not 1 <= len(parts) <= 2 or not all(isinstance(part, str) for part in parts):
+            raise ValueError(f"text {number} is {text!r}; every text is a string or a pair of strings")
+        row, kind = [cls], [0]
+        for segment, part in enumerate(parts):
+            piece = [*tokenizer.encode(part), sep]
+            row += piece
+            kind += [segment] * len(piece)
+        rows.append(torch.tensor(row))
+        kinds.append(torch.tensor(kind))
+    pad_rows = partial(nn.utils.rnn.pad_sequence, batch_first=True)
+    given = pad_rows(rows, padding_value=pad), torch.tensor([len(row) for row in rows]), pad_rows(kinds)
+    return Inputs(*(part.to(device or "cpu") for part in given))
+
+
+def word_places(tokenizer: WordPiece, text: str, word: str, occurrence: int = 0) -> list[int]:
+    """The places of a word's pieces in :func:`inputs` of a text, [CLS] being at place 0.
+
+    A word is found as a whole: ``art`` is not in ``party``. Case and accents count only for a tokeniser that keeps them.
+
+    Args:
+        tokenizer: the tokeniser.
+        text: the text.
+        word: what to look for; it may be several words (``New York``), or a special token (``[MASK]``).
+        occurrence: which of its occurrences, from 0; -1 is the last.
+
+    Raises:
+        ValueError: the word is not there so often.
+    """
+    have, want = _words(tokenizer, check_text(text)), _words(tokenizer, check_text(word))
+    n = len(want)
+    found = [i for i in range(len(have) - n + 1) if n and have[i : i + n] == want]
+    if not -len(found) <= occurrence < len(found):
+        raise ValueError(f"{word!r} occurs {len(found)} times in {text!r}; there is no occurrence {occurrence}")
+    sizes = [1 if spelling in tokenizer.special else len(tokenizer.encode(spelling, special=False)) for spelling in have]
+    first = found[occurrence]
+    return list(range(1 + sum(sizes[:first]), 1 + sum(sizes[: first + n])))
+
+
+def _words(tokenizer: WordPiece, text: str) -> list[str]:
+    """The words that WordPiece cuts into pieces, special tokens among them."""
+    pattern = special_pattern(tokenizer.special)
+    parts = pattern.split(text) if pattern else [text]  # text, special, text, …
+    return [word for i, part in enumerate(parts) for word in ([part] if i % 2 else basic_tokens(part, tokenizer.lower))]
+
+
+@torch.no_grad()
+def contextual_vectors(
+    model: Bert, tokenizer: WordPiece, where: Sequence[tuple[str, str]], *, layer: int = -1
+) -> Float[Tensor, "N C"]:
+    """A word's vector in its text, for every (text, word): the mean over the word's pieces.
+
+    Args:
+        model: the encoder; it is put in evaluation mode.
+        tokenizer: its tokeniser.
+        where: pairs of a text and a word in it; of several occurrences the first counts.
+        layer: which layer's vectors; 0 are the embeddings, -1 is the last.
+
+    Raises:
+        ValueError: there is no pair, a word is not in its text, or there is no such layer.
+    """
+    if not len(where):
+        raise ValueError("where is empty; give at least one (text, word)")
+    states = model.eval().look(*inputs(tokenizer, [text for text, _ in where], next(model.parameters()).device)).states
+    if isinstance(layer, bool) or not isinstance(layer, int) or not -len(states) <= layer < len(states):
+        raise ValueError(f"layer={layer!r} is none; use 0 (embeddings) to {len(states) - 1}, or -1 for the last")
+    rows = [states[layer][i, word_places(tokenizer, text, word)].mean(0) for i, (text, word) in enumerate(where)]
+    return torch.stack(rows)
+
+
+def mean_pool(states: Float[Tensor, "B T C"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B C"]:
+    """One vector per text: the mean over its real tokens, special tokens included (Reimers and Gurevych 2019, section 3)."""
+    real = (torch.arange(states.shape[1], device=states.device) < lengths[:, None])[..., None]
+    return (states * real).sum(1) / lengths[:, None]
+
+
+@torch.no_grad()
+def sentence_vectors(model: Bert, tokenizer: WordPiece, texts: Sequence[str]) -> Float[Tensor, "N C"]:
+    """The mean-pooled vectors of the last layer, scaled to length 1, so that a dot product is a cosine.
+
+    This is what MiniLM was trained for (:func:`lmcore.pretrained.minilm`): texts of like meaning get like vectors.
+
+    Raises:
+        ValueError: as :func:`inputs`, or a text is too long for the model.
+    """
+    given = inputs(tokenizer, texts, next(model.parameters()).device)
+    return nn.functional.normalize(mean_pool(model.eval()(*given), given.lengths), dim=-1)
