@@ -1,5 +1,5 @@
 // What the figures of attention share: weights from scores, lines from words to the words they look at, weights as squares.
-import { arrowKeys, bar, button, h, percent, svg } from "./draw.mjs";
+import { arrowKeys, button, h, percent, svg } from "./draw.mjs";
 
 /** Weights of one row of scores; a score of −∞ gets exactly 0. */
 export function softmax(scores) {
@@ -58,7 +58,7 @@ export function linkView({ label, choose, peek }) {
       ...[...links].map((s) => line(shown, s, "lmw-strand lmw-strand-gold", 2, { "data-gold": s })));
     to.replaceChildren(...text.to.map((word, s) => h("li", { "data-weight": row[s], class: s === top ? "lmw-most" : "" },
       h("span", { class: "lmw-looked", title: word }, word, links.has(s) ? h("span", { class: "lmw-true", title: "true alignment" }, h("span", { class: "lmw-hidden" }, ", true alignment")) : null), " ",
-      h("span", { class: "lmw-bars" }, bar("model", row[s])), " ", h("span", { class: "lmw-number" }, percent(row[s])))));
+      h("span", { class: "lmw-number" }, percent(row[s])))));
   }
   return { node, show };
 }

@@ -116,7 +116,7 @@ function render({ model, el }) {
 
   const done = follow(model, ["query", "temperature"], () => {
     const query = model.get("query"), temperature = clamp(model.get("temperature"), 0, hottest), found = lookUp({ keys, values, query, temperature }), { scores, weights, answer, sure, winners } = found;
-    sliders.forEach((it, d) => { it.input.value = query[d]; it.value.textContent = round(query[d]); it.input.setAttribute("aria-valuetext", round(query[d])); });
+    sliders.forEach((it, d) => { it.input.value = query[d]; it.value.textContent = `= ${round(query[d])}`; it.input.setAttribute("aria-valuetext", round(query[d])); });
     const hot = temperature === 0 ? "0, hard" : round(temperature);
     heater.input.value = placeOf(temperature);
     heater.value.textContent = `= ${hot}`;
