@@ -20,7 +20,7 @@ from lmcore.attention import padding_mask, scaled_dot_product
 from lmcore.batches import Contexts, Lanes, Padded, Windows
 from lmcore.bpe import BPE
 from lmcore.embeddings import FeedForwardLM, SkipGram
-from lmcore.generate import beam, greedy
+from lmcore.generate import beam, filtered, generate, greedy, repetition_penalty, sample, temperature, top_k, top_p
 from lmcore.ngram import NGram
 from lmcore.pairs import Pairs
 from lmcore.recurrent import RecurrentLM
@@ -406,6 +406,15 @@ ATTENTION_AND_TRANSLATION = {
     "beam(translator, begun(), ids, width=0, end=2, max_length=3)": ("width=0", "at least 1"),
     "beam(translator, begun(), ids, width=2, end=2, max_length=3, results=3)": ("results=3", "width=2"),
     "beam(translator, begun(), ids, width=2, end=2, max_length=3, alpha=-1)": ("alpha=-1", "from 0 on"),
+    "sample(translator, begun(), ids, generator=None, end=2, max_length=3)": ("got None", "torch.Generator"),
+    "temperature(torch.zeros(2, 3), -1)": ("temperature=-1", "positive"),
+    "top_k(torch.zeros(2, 3), 0)": ("top_k=0", "at least 1"),
+    "top_p(torch.zeros(2, 3), 2)": ("top_p=2", "at most 1"),
+    "repetition_penalty(torch.zeros(2, 3), [1], 1.2)": ("a list", "one row for each"),
+    "filtered(torch.zeros(2, 3), repetition=1.2)": ("repetition=1.2", "needs read"),
+    "generate(net, [[1]], max_new=3)": ("FeedForwardLM has no begin", "cache=False"),
+    "generate(translator, [[]], max_new=3)": ("prompt 0 is empty", "at least one token"),
+    "generate(translator, [[1]], max_new=3, top_k=2)": ("top_k=2", "give a generator"),
     "Pairs([], 2, pad=0, start=1, end=2)": ("empty", "at least one text"),
     "Pairs([([], [3])], 2, pad=0, start=1, end=2)": ("source of pair 0 is empty", "leave such pairs out"),
     'Pairs(["ab"], 2, pad=0, start=1, end=2)': ("'ab'", "(source ids, target ids)"),

@@ -14,7 +14,7 @@ from lmcore.generate.walk import Generators, greedy, sample
 
 @torch.no_grad()
 def generate(
-    model: nn.Module,
+    model: Any,
     prompts: Sequence[Ids],
     *,
     max_new: int,
@@ -67,6 +67,8 @@ def generate(
     choose = _way(width, alpha, normalizer, generator, temperature, top_k, top_p, repetition)
     if isinstance(generator, list | tuple) and len(generator) != len(texts):
         raise ValueError(f"there are {len(generator)} generators for {len(texts)} prompts; give one, or one per prompt")
+    if not isinstance(generator, torch.Generator | list | tuple | None):
+        raise ValueError(f"generator must be a torch.Generator, or a list of one per prompt; got {generator!r}")
     if any(len(part) != len(texts) for part in given):
         raise ValueError(f"given has {[len(part) for part in given]} rows for {len(texts)} prompts; every prompt needs one")
     reader: Any = model if cache else Uncached(model)

@@ -1,6 +1,7 @@
 """One token after the other, and no way back: greedy search and sampling."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -90,7 +91,7 @@ def sample(
         ValueError: as :func:`greedy` or a filter, or there are not as many generators as rows.
     """
     one = isinstance(generator, torch.Generator)
-    given = [generator] if isinstance(generator, torch.Generator) else list(generator or ())
+    given: list[Any] = list(generator) if isinstance(generator, list | tuple) else [generator]
     if not all(isinstance(source, torch.Generator) for source in given) or (not one and len(given) != len(first)):
         raise ValueError(
             f"generator must be a torch.Generator, or a list of one for each of {len(first)} rows; got {generator!r}"
