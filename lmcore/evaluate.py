@@ -234,12 +234,15 @@ class Bleu:
     signature: str
 
 
-def bleu(hypotheses: Sequence[str], references: Sequence[str] | Sequence[Sequence[str]]) -> Bleu:
+def bleu(
+    hypotheses: Sequence[str], references: Sequence[str | Sequence[str]], lowercase: bool = False, tokenize: str = "13a"
+) -> Bleu:
     """Corpus BLEU by sacrebleu (Post 2018), on plain, untokenised strings.
 
     Args:
         hypotheses: the translations.
         references: one string per translation, or several in a list each (the same number for all).
+        lowercase, tokenize: sacrebleu's; ``"none"`` splits at spaces only, for texts that are tokenised already.
 
     Raises:
         ValueError: a string instead of a list, nothing to score, or numbers that do not agree.
@@ -252,7 +255,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str] | Sequence[Sequenc
         raise ValueError(f"{len(ours)} hypotheses, but references for {len(theirs)}; every hypothesis needs its own")
     if len({len(r) for r in theirs}) > 1:
         raise ValueError("every hypothesis needs the same number of references")
-    metric = BLEU()
+    metric = BLEU(lowercase=lowercase, tokenize=tokenize, force=tokenize == "none")
     return Bleu(
         metric.corpus_score(ours, [list(column) for column in zip(*theirs, strict=True)]).score, str(metric.get_signature())
     )
