@@ -58,6 +58,7 @@ class TransformerTranslator(nn.Module):
         self.source = TokenEmbedding(source_vocab, dim, positions, max_length, dropout)
         self.target = TokenEmbedding(target_vocab, dim, positions, max_length, dropout)
         self.rotary = rotary_for(positions, dim, heads)
+        layer.setdefault("final_norm", None)  # behind the last layer with pre-norm only, as in the paper
         self.transformer = Transformer(dim, heads, layers, hidden, norm=norm, dropout=dropout, **layer)
         self.output = nn.Linear(dim, target_vocab, bias=not tie)
         if share:
