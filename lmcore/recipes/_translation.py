@@ -30,8 +30,9 @@ CHECKPOINTS = "LMCORE_CHECKPOINTS"
 class Plan:
     """How a translator is trained and how it searches. Recipes add the sizes of their models.
 
-    ``average`` is over how many epochs, counted from the end, the parameters are averaged; 0 for no average. ``train``,
-    ``valid`` and ``test`` are how many pairs of each part are used, all if ``None``.
+    ``average`` is over how many epochs, counted from the end, the parameters are averaged (by :class:`AveragedAdam`); 0 is for
+    no average, and the optimiser of :func:`lmcore.train.fit`. ``train`` and ``test`` are how many pairs of a part are used,
+    ``test`` for the validation part too; ``None`` is for all.
     """
 
     vocabulary: int
@@ -144,10 +145,8 @@ def learn(
     steps = plan.epochs * epoch
     made: list[AveragedAdam] = []
 
-    def optimizer(groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
-        made.append(
-            AveragedAdam(groups, lr, begin=steps - (plan.average - 1) * epoch if plan.average else steps + 1, every=epoch)
-        )
+    def averaging(groups: list[dict[str, Any]], lr: float) -> torch.optim.Optimizer:
+        made.append(AveragedAdam(groups, lr, begin=steps - (plan.average - 1) * epoch, every=epoch))
         return made[0]
 
     def bits() -> float:
@@ -158,8 +157,8 @@ def learn(
     running = fit(
         model, languages.batches(train, pool=50, seed=page.seed),
         partial(translation_loss, label_smoothing=plan.label_smoothing), steps=steps, lr=plan.lr if lr is None else lr,
-        schedule=plan.schedule, warmup=plan.warmup, every=epoch, seed=page.seed, optimizer=optimizer,
-        checkpoint=checkpoint, save_every=epoch if checkpoint else None,
+        schedule=plan.schedule, warmup=plan.warmup, every=epoch, seed=page.seed,
+        optimizer=averaging if plan.average else None, checkpoint=checkpoint, save_every=epoch if checkpoint else None,
     )  # fmt: skip
     for step in progress(running, steps):
         seconds = step.seconds
@@ -170,7 +169,7 @@ def learn(
         )
     last = page.log("valid.bits.last", bits())
     best = last
-    if plan.average and made[0].swap():
+    if made and made[0].swap():
         averaged = page.log("valid.bits.averaged", bits())
         best = min(last, averaged)
         if averaged > last:
