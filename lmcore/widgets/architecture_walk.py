@@ -1,10 +1,11 @@
 """The architecture walk: the Transformer drawn anew, part by part, with the shapes and masks of the reader's sizes."""
 
+from dataclasses import asdict
 from typing import Any
 
 import traitlets as t
 
-from lmcore.widgets.architecture_parts import NORMS, described, parts_of
+from lmcore.widgets.architecture_parts import NORMS, parts_of
 from lmcore.widgets.base import Figure, in_range, one_of
 
 PARTS = ("whole", "block")
@@ -37,6 +38,7 @@ class ArchitectureWalk(Figure, module="architecture_walk.mjs"):
         source_length: how many tokens of the source text in the mask are real; the others are padding.
         target_length: the same for the target text (or a block's text).
         causal: in a block: whether a position may only look back.
+        final_norm: whether a norm follows the last block of a stack; ``None``: with pre-norm only, as in the paper.
 
     Raises:
         ValueError: a size outside what is allowed, a width that the heads do not divide, or an unknown part or norm.
@@ -75,16 +77,17 @@ class ArchitectureWalk(Figure, module="architecture_walk.mjs"):
         source_length: int | None = None,
         target_length: int | None = None,
         causal: bool = False,
+        final_norm: bool | None = None,
         **kwargs: Any,
     ) -> None:
         one_of("part", part, PARTS)
         if len(vocabulary) != 2 or not all(isinstance(v, int) and v > 0 for v in vocabulary):
             raise ValueError(f"vocabulary is {vocabulary!r}; allowed: two positive numbers of words, source and target")
-        listed = parts_of(part)
+        listed = parts_of(part, final_norm)
         first = next(p.id for p in listed if p.role == "attention")
         super().__init__(
             part=part,
-            parts=described(listed),
+            parts=[asdict(p) for p in listed],
             vocabulary=list(vocabulary),
             most=MOST,
             norm=norm,
@@ -105,17 +108,17 @@ class ArchitectureWalk(Figure, module="architecture_walk.mjs"):
         every = "For every part the figure shows formula, code, shapes and mask."
         if self.part == "block":
             return (
-                f"Architecture walk through one Transformer block. From bottom to top: multi-head self-attention with "
-                f"{self.heads} heads, then a feed-forward network with {self.hidden} hidden units, both {self.dim} wide. Around "
-                f"each there is a residual connection, and a layer normalisation after the sum (post-norm) or before the "
-                f"sublayer (pre-norm). {every}"
+                f"Architecture walk through one Transformer block. From bottom to top: self-attention with {self.heads} heads, "
+                f"then a feed-forward network with {self.hidden} hidden units, both {self.dim} wide. Around each there is a "
+                f"residual connection, and a layer normalisation after the sum (post-norm) or before the sublayer (pre-norm). "
+                f"{every}"
             )
         return (
-            f"Architecture walk through the Transformer of Vaswani et al. (2017). On the left the encoder: embedding, positions "
-            f"and {self.layers} blocks of self-attention and feed-forward network. On the right the decoder: embedding, "
-            f"positions and {self.layers} blocks of masked self-attention, cross-attention to the encoder's outputs and "
-            f"feed-forward network, then a linear layer and a softmax. Around every sublayer there are a residual connection "
-            f"and a layer normalisation. {every}"
+            f"Architecture walk through the Transformer of Vaswani et al. (2017). On the left the encoder: embedding, "
+            f"positions and {self.layers} blocks of self-attention and feed-forward network. On the right the decoder: "
+            f"embedding, positions and {self.layers} blocks of masked self-attention, cross-attention to the encoder's outputs "
+            f"and feed-forward network, then a linear layer and a softmax. Around every sublayer there are a residual "
+            f"connection and a layer normalisation. {every}"
         )
 
     @t.validate("norm")

@@ -108,8 +108,8 @@ class CostCurves(Figure, module="cost_curves.mjs"):
         measured = f" Seconds were measured for {min(lengths)} to {max(lengths)} tokens on {names}." if lengths else ""
         return (
             f"Cost curves. For texts of up to {self.longest} tokens the figure shows what an RNN, an LSTM and a Transformer "
-            f"cost: operations, memory, products that have to wait for one another, and time. Recurrence grows in proportion to "
-            f"the length, and every step waits for the one before. Attention that holds its weights grows with the square of "
+            f"cost: operations, memory, products that have to wait for one another, and time. Recurrence grows in proportion "
+            f"to the length, and every step waits for the one before. Attention that holds its weights grows with the square of "
             f"the length, and no position waits for another.{measured}"
         )
 
