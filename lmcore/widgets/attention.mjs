@@ -57,7 +57,7 @@ export function linkView({ label, choose, peek }) {
       ...row.flatMap((w, s) => (w >= 0.02 ? [line(shown, s, "lmw-strand lmw-strand-now", 0.7 + 9 * w, { "data-s": s, "data-weight": w })] : [])),
       ...[...links].map((s) => line(shown, s, "lmw-strand lmw-strand-gold", 2, { "data-gold": s })));
     to.replaceChildren(...text.to.map((word, s) => h("li", { "data-weight": row[s], class: s === top ? "lmw-most" : "" },
-      h("span", { class: "lmw-looked", title: word }, word, links.has(s) ? h("span", { class: "lmw-true", title: "true alignment" }, h("span", { class: "lmw-hidden" }, ", true alignment")) : null), " ",
+      h("span", { class: "lmw-looked", title: word }, h("span", { class: "lmw-cut" }, word), links.has(s) ? h("span", { class: "lmw-true", title: "true alignment" }, h("span", { class: "lmw-hidden" }, ", true alignment")) : null), " ",
       h("span", { class: "lmw-number" }, percent(row[s])))));
   }
   return { node, show };

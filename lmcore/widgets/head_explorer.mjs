@@ -1,5 +1,5 @@
 // Head explorer: the attention of every layer and head over a text; all heads as small pictures, one as lines and as a matrix.
-import { best, breadth, linkView, weightView } from "./attention.mjs";
+import { breadth, linkView, weightView } from "./attention.mjs";
 import { button, clamp, controls, facts, follow, frame, h, percent, select, svg, u16, write } from "./draw.mjs";
 
 const PATTERNS = { previous: "the word before", next: "the word after", itself: "the word itself", first: "the first word", last: "the last word", spread: "many words" };
@@ -71,7 +71,7 @@ function render({ model, el }) {
     goTo(layerNow() + way[0], columns[clamp(columns.indexOf(headNow()) + way[1], 0, columns.length - 1)]);
   });
   const links = linkView({ label: "Words of the text", choose, peek }), matrix = weightView({ label: "Matrix of weights, a row for each word that looks. Arrow keys go from row to row.", choose, peek });
-  const title = h("p", { class: "lmw-caption" }), numbers = h("div", { class: "lmw-facts lmw-lab-facts" });
+  const title = h("p", { class: "lmw-caption" }), numbers = h("div", { class: "lmw-facts lmw-six" });
   body.append(controls(pickText.node, pickLayer.node, pickHead.node), h("div", {}, h("p", { class: "lmw-caption" }, "All heads: rows look, columns are looked at, the area of a square is the weight"), scroller), find,
     title, h("div", { class: "lmw-halves lmw-attention" }, links.node, matrix.node), h("div", {}, h("p", { class: "lmw-caption" }, "This head's weight, mean over all words of the text"), numbers));
 
@@ -97,6 +97,11 @@ function render({ model, el }) {
       })]).flat());
   }
 
+  function reveal(it) { // scroll the chosen picture into view, without moving the page
+    const low = it.offsetLeft - 40, high = it.offsetLeft + it.offsetWidth + 8 - scroller.clientWidth;
+    scroller.scrollLeft = Math.min(low, Math.max(high, scroller.scrollLeft));
+  }
+
   function draw() {
     drawWall();
     const i = textNow(), words = texts[i], l = layerNow(), k = headNow(), chosen = wordNow(), shown = peeked === null || peeked >= words.length ? chosen : peeked, rows = attention[i](l, k);
@@ -104,6 +109,7 @@ function render({ model, el }) {
     pickLayer.input.selectedIndex = l;
     pickHead.input.selectedIndex = columns.indexOf(k);
     for (const [id, it] of tiles) if (id === `${l} ${k}`) it.setAttribute("aria-current", "true"); else it.removeAttribute("aria-current");
+    reveal(tiles.get(`${l} ${k}`));
     const here = nameOf(l, k), data = { text: shownTexts[i], weights: rows, shown, chosen };
     title.textContent = here[0].toUpperCase() + here.slice(1);
     links.show(data);
@@ -113,7 +119,7 @@ function render({ model, el }) {
     if (shown !== chosen) return;
     const row = rows[chosen], order = row.map((_, s) => s).sort((a, b) => row[b] - row[a]).slice(0, 3).filter((s, n) => n === 0 || row[s] >= 0.05);
     say(`${here[0].toUpperCase() + here.slice(1)}: word ${chosen + 1} of ${words.length}, “${words[chosen]}”, looks most at ${order.map((s) => `“${words[s]}”${s === chosen ? " (itself," : " ("}${s === chosen ? " " : ""}${percent(row[s])})`).join(", ")}. `
-      + `Its weight is spread as if evenly over ${breadth(row).toFixed(1)} words.${best(row) === chosen ? " It looks most at itself." : ""}`);
+      + `Its weight is spread as if evenly over ${breadth(row).toFixed(1)} words.`);
   }
   const done = follow(model, ["text", "layer", "head", "word"], draw);
   return () => { done(); matrix.close(); };

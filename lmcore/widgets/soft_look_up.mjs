@@ -20,7 +20,8 @@ const RING = "M-6,0A6,6 0 1 0 6,0A6,6 0 1 0 -6,0Z", DIAMOND = "M0,-8L8,0L0,8L-8,
 const disc = (w) => Math.sqrt(w) * 17; // the area of a disc is the weight
 
 /** A name beside a mark, on the side where there is room. */
-const nameAt = (x, y, room, text, cls = "") => svg("text", { class: `lmw-tick ${cls}`, x: x > room * 0.72 ? x - 12 : x + 12, y: y - 9, "text-anchor": x > room * 0.72 ? "end" : "start" }, text);
+const nameAt = (x, y, room, text, cls = "") => { const left = x + 16 + 7.5 * short(text).length > room; return svg("text", { class: `lmw-tick ${cls}`, x: left ? x - 12 : x + 12, y: y - 9, "text-anchor": left ? "end" : "start" }, short(text)); };
+const short = (text) => (text.length > 12 ? `${text.slice(0, 11)}…` : text);
 
 /** The plane of keys with the query, an arrow that can be dragged and moved with the arrow keys. */
 function keyPlane({ keys, labels, reach, move, nudge }) {
@@ -66,14 +67,15 @@ function valuePlot({ values, labels }) {
   const spans = values[0].map((_, e) => span(e));
   function show(data) {
     last = data;
-    const { weights, answer, sure } = data, { width, height } = chart.size, box = { left: flat ? 14 : 38, right: width - 12, top: 10, bottom: flat ? 70 : height - 40 };
+    const { weights, answer, sure } = data, { width, height } = chart.size, some = width < 300 ? 4 : 6, yTicks = flat ? [] : ticks(...spans[1], some);
+    const box = { left: flat ? 14 : 14 + 7.5 * Math.max(...yTicks.map((v) => String(v).length)), right: width - 12, top: 10, bottom: flat ? 70 : height - 40 };
     const [[low, high]] = spans, x = (v) => box.left + ((box.right - box.left) * (v - low)) / (high - low);
     const y = flat ? () => 44 : (v) => box.bottom - ((box.bottom - box.top) * (v - spans[1][0])) / (spans[1][1] - spans[1][0]);
-    const at = (v) => [x(v[0]), y(v[1])], [ax, ay] = at(answer), [sx, sy] = at(sure), some = width < 300 ? 4 : 6;
-    chart.node.replaceChildren(axes({ box, x, y, xTicks: ticks(low, high, some), yTicks: flat ? [] : ticks(...spans[1], some), xText: (v) => minus(String(v)), yText: (v) => minus(String(v)), xTitle: flat ? "value" : "" }),
+    const at = (v) => [x(v[0]), y(v[1])], [ax, ay] = at(answer), [sx, sy] = at(sure);
+    chart.node.replaceChildren(axes({ box, x, y, xTicks: ticks(low, high, some), yTicks, xText: (v) => minus(String(v)), yText: (v) => minus(String(v)), xTitle: flat ? "value" : "" }),
       ...values.map((v, s) => svg("path", { class: "lmw-pull", d: `M${ax},${ay}L${at(v).join()}`, "stroke-width": (0.4 + 8 * weights[s]).toFixed(2) })),
       ...values.flatMap((v, s) => { const [px, py] = at(v); return [svg("circle", { class: "lmw-share-disc", cx: px, cy: py, r: disc(weights[s]) }), svg("path", { class: "lmw-key-ring", d: RING, transform: `translate(${px},${py})` }),
-        flat ? svg("text", { class: "lmw-tick", x: px, y: s % 2 ? py - 14 : py - 26, "text-anchor": "middle" }, labels[s]) : nameAt(px, py, width, labels[s])]; }),
+        flat ? svg("text", { class: "lmw-tick", x: px, y: s % 2 ? py - 14 : py - 26, "text-anchor": "middle" }, short(labels[s])) : nameAt(px, py, width, labels[s])]; }),
       svg("path", { class: "lmw-sure", d: DIAMOND, transform: `translate(${sx},${sy}) scale(1.5)` }), svg("path", { class: "lmw-answer", d: DIAMOND, transform: `translate(${ax},${ay})`, "data-answer": answer.join() }));
     chart.node.setAttribute("aria-label", `The answer is ${written(answer)}; the hard look-up gives ${written(sure)}.`);
   }
