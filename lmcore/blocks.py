@@ -25,7 +25,7 @@ ACTIVATIONS: dict[str, Part] = {"relu": F.relu, "gelu": F.gelu}
 
 
 def layer_norm(
-    x: Float[Tensor, "*shape C"], weight: Float[Tensor, " C"], bias: Float[Tensor, " C"] | None = None, eps: float = 1e-5
+    x: Float[Tensor, "*shape C"], weight: Float[Tensor, " C"], bias: Float[Tensor, " C"] | None = None, eps: float | int = 1e-5
 ) -> Float[Tensor, "*shape C"]:
     r"""Layer normalisation (Ba et al. 2016), as it is written; :class:`LayerNorm` is torch's kernel for the same.
 
@@ -48,7 +48,7 @@ class LayerNorm(nn.Module):
         bias: with β.
     """
 
-    def __init__(self, dim: int, eps: float = 1e-5, bias: bool = True):
+    def __init__(self, dim: int, eps: float | int = 1e-5, bias: bool = True):
         super().__init__()
         at_least(1, dim=dim)
         if isinstance(eps, bool) or not isinstance(eps, int | float) or eps < 0:
@@ -79,7 +79,9 @@ class FeedForward(nn.Module):
         ValueError: a size is not positive, or the activation is unknown.
     """
 
-    def __init__(self, dim: int, hidden: int | None = None, activation: str = "relu", dropout: float = 0.0, bias: bool = True):
+    def __init__(
+        self, dim: int, hidden: int | None = None, activation: str = "relu", dropout: float | int = 0.0, bias: bool = True
+    ):
         super().__init__()
         hidden = 4 * dim if hidden is None else hidden
         at_least(1, dim=dim, hidden=hidden)
@@ -135,8 +137,8 @@ class Layer(nn.Module):
         *,
         norm: str = "pre",
         activation: str = "relu",
-        dropout: float = 0.0,
-        eps: float = 1e-5,
+        dropout: float | int = 0.0,
+        eps: float | int = 1e-5,
         bias: bool = True,
         kv_heads: int | None = None,
         residual: bool = True,

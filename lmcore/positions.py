@@ -17,7 +17,7 @@ from lmcore.batches import at_least
 LAYOUTS = ("halves", "pairs")
 
 
-def frequencies(dim: int, base: float = 10_000.0) -> Float[Tensor, " F"]:
+def frequencies(dim: int, base: float | int = 10_000.0) -> Float[Tensor, " F"]:
     r"""The angles per step, :math:`\omega_i = L^{-2i/C}` for i = 0 … C/2 − 1, in radians: from 1 down to nearly 1/L.
 
     Args:
@@ -35,7 +35,7 @@ def frequencies(dim: int, base: float = 10_000.0) -> Float[Tensor, " F"]:
     return base ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
 
 
-def sinusoidal(length: int, dim: int, base: float = 10_000.0, offset: int = 0) -> Float[Tensor, "T C"]:
+def sinusoidal(length: int, dim: int, base: float | int = 10_000.0, offset: int = 0) -> Float[Tensor, "T C"]:
     r"""Row n − offset holds the vector of position n (Vaswani et al. 2017, section 3.5):
 
     .. math:: r_{n, 2i} = \sin(n / L^{2i/C}), \qquad r_{n, 2i+1} = \cos(n / L^{2i/C}) .
@@ -60,7 +60,7 @@ def _sines_and_cosines(first: int, end: int, dim: int, base: float) -> Float[Ten
     return torch.stack([angles.sin(), angles.cos()], dim=-1)
 
 
-def shift_matrix(k: float, dim: int, base: float = 10_000.0) -> Float[Tensor, "C C"]:
+def shift_matrix(k: float | int, dim: int, base: float | int = 10_000.0) -> Float[Tensor, "C C"]:
     r"""The matrix :math:`M_k` with :math:`r_{n+k} = M_k r_n` for every n: one rotation by :math:`k \omega_i` for each pair.
 
     .. math:: \begin{pmatrix} \sin (n+k)\omega \\ \cos (n+k)\omega \end{pmatrix} =
@@ -82,7 +82,7 @@ def shift_matrix(k: float, dim: int, base: float = 10_000.0) -> Float[Tensor, "C
 class _Table(nn.Module):
     """Keeps sines and cosines from call to call, in the number format of the last; no parameter and no part of the state."""
 
-    def __init__(self, dim: int, base: float):
+    def __init__(self, dim: int, base: float | int):
         super().__init__()
         frequencies(dim, base)
         self.dim, self.base = dim, float(base)
@@ -106,7 +106,7 @@ class Sinusoidal(_Table):
         base: L.
     """
 
-    def __init__(self, dim: int, base: float = 10_000.0):
+    def __init__(self, dim: int, base: float | int = 10_000.0):
         super().__init__(dim, base)
 
     def forward(self, x: Float[Tensor, "B T C"], offset: int = 0) -> Float[Tensor, "B T C"]:
@@ -155,7 +155,7 @@ class Learned(nn.Module):
 def rotate(
     x: Float[Tensor, "*batch T D"],
     positions: Shaped[Tensor, "*where T"],
-    base: float = 10_000.0,
+    base: float | int = 10_000.0,
     layout: str = "halves",
 ) -> Float[Tensor, "*batch T D"]:
     r"""Turn every pair of numbers of x by the angle :math:`n \omega_i`, with n the position and i the pair.
@@ -204,7 +204,7 @@ class Rotary(_Table):
         layout: ``"halves"`` or ``"pairs"``.
     """
 
-    def __init__(self, head_dim: int, base: float = 10_000.0, layout: str = "halves"):
+    def __init__(self, head_dim: int, base: float | int = 10_000.0, layout: str = "halves"):
         super().__init__(head_dim, base)
         _check_layout(layout)
         self.layout = layout

@@ -39,7 +39,7 @@ class TransformerClassifier(nn.Module):
         positions: str = "sinusoidal",
         max_length: int = 512,
         norm: str = "pre",
-        dropout: float = 0.0,
+        dropout: float | int = 0.0,
         pool: str = "mean",
         **layer: Any,
     ):

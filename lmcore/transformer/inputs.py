@@ -26,7 +26,9 @@ class TokenEmbedding(nn.Embedding):
         dropout: probability of dropping a number of the sum, in training.
     """
 
-    def __init__(self, vocab_size: int, dim: int, positions: str = "sinusoidal", max_length: int = 512, dropout: float = 0.0):
+    def __init__(
+        self, vocab_size: int, dim: int, positions: str = "sinusoidal", max_length: int = 512, dropout: float | int = 0.0
+    ):
         at_least(1, vocab_size=vocab_size, dim=dim)
         check_positions(positions)
         super().__init__(vocab_size, dim)

@@ -32,7 +32,7 @@ class Stack(nn.Module):
         hidden: int | None = None,
         *,
         norm: str = "pre",
-        eps: float = 1e-5,
+        eps: float | int = 1e-5,
         bias: bool = True,
         final_norm: bool | None = None,
         **layer: Any,

@@ -45,7 +45,7 @@ class TransformerTranslator(nn.Module):
         positions: str = "sinusoidal",
         max_length: int = 512,
         norm: str = "pre",
-        dropout: float = 0.0,
+        dropout: float | int = 0.0,
         tie: bool = True,
         share: bool = False,
         **layer: Any,
