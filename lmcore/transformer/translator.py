@@ -52,9 +52,7 @@ class TransformerTranslator(nn.Module):
     ):
         super().__init__()
         if share and source_vocab != target_vocab:
-            raise ValueError(
-                f"share=True needs one vocabulary; got {source_vocab} tokens in the source, {target_vocab} in the target"
-            )
+            raise ValueError(f"share=True needs one vocabulary; got source_vocab={source_vocab}, target_vocab={target_vocab}")
         self.source = TokenEmbedding(source_vocab, dim, positions, max_length, dropout)
         self.target = TokenEmbedding(target_vocab, dim, positions, max_length, dropout)
         self.rotary = rotary_for(positions, dim, heads)
