@@ -29,6 +29,10 @@ MODULES = [
     "bottleneck_squeezer.mjs",
     "unrolled_network.mjs",
     "gate_explorer.mjs",
+    "alignment_explorer.mjs",
+    "soft_look_up.mjs",
+    "attention_calculator.mjs",
+    "head_explorer.mjs",
 ]
 
 

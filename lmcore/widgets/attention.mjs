@@ -35,8 +35,7 @@ export function linkView({ label, choose, peek }) {
     heads[1].textContent = text.headings[1];
     buttons = text.from.map((word, t) => button(word, () => choose(t), { class: "lmw-token", tabindex: -1, title: word, onpointerenter: (event) => { if (event.pointerType === "mouse") peek(t); } }));
     from.replaceChildren(...buttons);
-    from.lang = text.languages?.[0] ?? "";
-    to.lang = text.languages?.[1] ?? "";
+    [from, to].forEach((side, i) => { if (text.languages) side.lang = text.languages[i]; });
     const tall = Math.max(text.from.length, text.to.length) * ROW;
     strands.setAttribute("viewBox", `0 0 100 ${tall}`);
     strands.setAttribute("height", tall);

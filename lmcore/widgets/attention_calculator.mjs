@@ -60,7 +60,7 @@ function render({ model, el }) {
     const byWord = key === "kt" || overWords.has(key), rowWords = key !== "kt" && !(key in INPUTS && key !== "x");
     const side = (i) => (rowWords ? tokens[i] : i + 1), top = (j) => (byWord ? tokens[j] : j + 1);
     const clip = (word) => h("span", { class: "lmw-side", title: word }, word);
-    return h("div", { class: "lmw-operand", "data-matrix": key }, h("table", { class: "lmw-numbers" },
+    return h("div", { class: "lmw-operand", "data-matrix": key, "data-name": said(key) }, h("table", { class: "lmw-numbers" },
       h("caption", {}, h("b", {}, nameOf(key)), ` ${matrix.length} × ${matrix[0].length}`),
       h("thead", {}, h("tr", {}, h("td", {}), matrix[0].map((_, j) => h("th", { scope: "col", class: j === lit.column ? "lmw-lit" : "" }, clip(top(j)))))),
       h("tbody", {}, matrix.map((row, i) => h("tr", {}, h("th", { scope: "row", class: i === lit.row ? "lmw-lit" : "" }, clip(side(i))),
@@ -129,8 +129,18 @@ function render({ model, el }) {
     (m, i) => `The output of “${tokens[i]}” is the mean of all values, weighted by its row of A.`,
   ];
 
+  /** A matrix that is wider than its place can be scrolled by keyboard, too. */
+  function reachable() {
+    for (const it of body.querySelectorAll(".lmw-operand")) {
+      const wide = it.scrollWidth > it.clientWidth && !it.querySelector("input, button");
+      for (const [name, value] of Object.entries({ tabindex: 0, role: "group", "aria-label": `${it.dataset.name}, wider than its place` })) if (wide) it.setAttribute(name, value); else it.removeAttribute(name);
+    }
+  }
+  const watcher = new ResizeObserver(reachable);
+  watcher.observe(body);
+
   let placed = null;
-  return follow(model, [...Object.keys(INPUTS), "causal", "scaled", "step", "row", "column"], () => {
+  const done = follow(model, [...Object.keys(INPUTS), "causal", "scaled", "step", "row", "column"], () => {
     const state = Object.fromEntries([...Object.keys(INPUTS), "causal", "scaled"].map((name) => [name, model.get(name)]));
     const step = stepNow(), m = compute(state), found = stage(step, m), i = clamp(model.get("row"), 0, T - 1), j = clamp(model.get("column"), 0, columnsAt(step) - 1);
     pick.show(step);
@@ -159,7 +169,9 @@ function render({ model, el }) {
     result.classList.toggle("lmw-shares", step === 6);
     sum.replaceChildren(...derivation(step, found, i, j).flat(Infinity));
     say(`Step ${step + 1} of ${STEPS.length}. ${meaning[step](m, i, j)} Chosen: ${cellText(found.out[i][j])}.`);
+    reachable();
   });
+  return () => { done(); watcher.disconnect(); };
 }
 
 export default { render };

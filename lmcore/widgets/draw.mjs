@@ -123,10 +123,11 @@ export function arrowKeys(node, move) {
 /** The box of a figure: title, one line that invites, a hidden description, the body, and a status line read aloud. */
 export function frame(model, el, kind, title, invitation) {
   const titleId = uid("title"), altId = uid("alt");
+  const counts = (globalThis.lmwKinds ??= {}), number = (counts[kind] = (counts[kind] ?? 0) + 1); // two landmarks need two names
   const body = h("div", { class: "lmw-body" });
   const status = h("p", { class: "lmw-status", role: "status" });
   const box = h("section", { class: `lmw lmw-${kind}`, "aria-labelledby": titleId, "aria-describedby": altId },
-    h("p", { class: "lmw-title", id: titleId }, title),
+    h("p", { class: "lmw-title", id: titleId }, title, number > 1 ? h("span", { class: "lmw-hidden" }, `, figure ${number} of this kind`) : null),
     h("p", { class: "lmw-try" }, h("strong", {}, "Try this: "), invitation),
     h("p", { class: "lmw-hidden", id: altId }, model.get("alt")),
     body, status);

@@ -23,10 +23,11 @@ CHANGE = """const change = async (input, kind) => {
 
 # What stands out of its figure to the right, and what is too small for a finger.
 WIDE = """[...document.querySelectorAll('.lmw *')].filter((e) => !e.closest('svg *, .lmw-hidden'))
-    .filter((e) => { const scrolled = e.parentElement.closest('.lmw-scroller, .lmw-matrix-box, .lmw-operand'); return !scrolled; })
+    .filter((e) => !e.parentElement.closest('.lmw-scroller, .lmw-matrix-box, .lmw-operand, .lmw-result'))
     .filter((e) => e.getBoundingClientRect().right > e.closest('.lmw').getBoundingClientRect().right + 1)
     .map((e) => e.outerHTML.slice(0, 99))"""
-SMALL = """[...document.querySelectorAll('.lmw :is(button, select, input, summary)')].map((e) => [e, (e.closest('label') ?? e).getBoundingClientRect()])
+SMALL = """[...document.querySelectorAll('.lmw :is(button, select, input, summary)')]
+    .map((e) => [e, (e.closest('label') ?? e).getBoundingClientRect()])
     .filter(([e, r]) => r.width && (r.height < 24 || r.width < 24)).map(([e]) => e.outerHTML.slice(0, 99))"""
 
 

@@ -27,13 +27,18 @@ WALK = (
     pick.selectedIndex = e; await change(pick, 'change');
     for (let t = 0; t < all('.lmw-from button').length; t++) {
       all('.lmw-from button')[t].click(); await Promise.resolve();
-      found.push({e, t, from: all('.lmw-from button').map((b) => b.textContent), now: all('.lmw-from .lmw-now').map((b) => b.textContent),
+      found.push({e, t, from: all('.lmw-from button').map((b) => b.textContent),
+        now: all('.lmw-from .lmw-now').map((b) => b.textContent),
         current: all('[aria-current]').map((b) => b.textContent), row: all('.lmw-to li').map((l) => +l.dataset.weight),
-        to: all('.lmw-looked').map((w) => w.textContent), most: all('.lmw-most .lmw-looked').map((w) => w.textContent),
-        shares: all('.lmw-to .lmw-number').map((n) => n.textContent), matrix: all('.lmw-weight').map((r) => [+r.dataset.value, +r.getAttribute('width')]),
-        gold: all('.lmw-gold').map((r) => r.dataset.gold), strands: all('.lmw-strand-now').map((p) => [+p.dataset.s, +p.dataset.weight]),
+        to: all('.lmw-looked').map((w) => w.textContent),
+        most: all('.lmw-most .lmw-looked').map((w) => w.textContent),
+        shares: all('.lmw-to .lmw-number').map((n) => n.textContent),
+        matrix: all('.lmw-weight').map((r) => [+r.dataset.value, +r.getAttribute('width')]),
+        gold: all('.lmw-gold').map((r) => r.dataset.gold),
+        strands: all('.lmw-strand-now').map((p) => [+p.dataset.s, +p.dataset.weight]),
         goldStrands: all('.lmw-strand-gold').map((p) => +p.dataset.gold),
-        facts: Object.fromEntries(all('[data-fact]').map((f) => [f.dataset.fact, f.dataset.value])), status: box.querySelector('[role=status]').textContent});
+        facts: Object.fromEntries(all('[data-fact]').map((f) => [f.dataset.fact, f.dataset.value])),
+        status: box.querySelector('[role=status]').textContent});
     }
   }
   return found;

@@ -26,9 +26,11 @@ WALK = (
     + """
   for (const point of points) {
     for (let i = 0; i < 3; i++) { inputs[i].value = point[i]; await change(inputs[i], 'input'); }
-    found.push({query: [+inputs[0].value, +inputs[1].value], heat: inputs[2].getAttribute('aria-valuetext'), sets: all('.lmw-set').map((s) => s.textContent),
+    found.push({query: [+inputs[0].value, +inputs[1].value], heat: inputs[2].getAttribute('aria-valuetext'),
+      sets: all('.lmw-set').map((s) => s.textContent),
       scores: all('tr[data-score]').map((r) => +r.dataset.score), weights: all('tr[data-weight]').map((r) => +r.dataset.weight),
-      winners: all('.lmw-scores .lmw-came th').map((r) => r.textContent), discs: all('.lmw-share-disc[data-weight]').map((d) => +d.getAttribute('r')),
+      winners: all('.lmw-scores .lmw-came th').map((r) => r.textContent),
+      discs: all('.lmw-share-disc[data-weight]').map((d) => +d.getAttribute('r')),
       answer: box.querySelector('.lmw-answer').dataset.answer, pulls: all('.lmw-pull').length,
       facts: Object.fromEntries(all('[data-fact]').map((f) => [f.dataset.fact, f.dataset.value])),
       knob: box.querySelector('.lmw-grab').getAttribute('transform'), status: box.querySelector('[role=status]').textContent});
@@ -207,7 +209,7 @@ def many(**kwargs: Any) -> SoftLookUp:
     angles = [2 * math.pi * i / 12 for i in range(12)]
     keys = [[0.3 * math.cos(a), 0.3 * math.sin(a)] for a in angles]
     return SoftLookUp(
-        keys, [[1e4 * i, -i / 1e3] for i in range(12)], [f"Donaudampfschiff {i}" for i in range(12)], temperature=0.01, **kwargs
+        keys, [[1e3 * i, -i / 1e3] for i in range(12)], [f"Donaudampfschiff {i}" for i in range(12)], temperature=0.01, **kwargs
     )
 
 
