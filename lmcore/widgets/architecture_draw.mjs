@@ -120,9 +120,9 @@ export function architecture(parts, { whole, choose }) {
     const name = svg("text", { class: "lmw-part-name", "text-anchor": "middle" }), shape = svg("text", { class: "lmw-part-shape", "text-anchor": "middle", y: 13 });
     const outline = part.role === "add" ? svg("circle", { class: "lmw-part-box", r: 11 }) : svg("rect", { class: "lmw-part-box", rx: part.role === "data" ? 4 : 8 });
     const extra = part.role !== "add" ? [name, shape] : [svg("path", { class: "lmw-plus-sign", d: "M-6,0H6M0,-6V6" }),
-      ...(part.repeated ? [] : [svg("path", { class: "lmw-sine", d: SINE, transform: "translate(17,0)" }), svg("text", { class: "lmw-part-shape", x: 39, y: 4 }, "positions")])];
+      ...(part.repeated ? [] : [svg("path", { class: "lmw-sine", d: SINE, transform: "translate(17,0)" }), svg("text", { class: "lmw-part-shape lmw-part-side", x: 39, y: 4 }, "positions")])];
     const node = svg("g", { class: `lmw-part lmw-part-${part.role}`, role: "radio", tabindex: -1, "data-part": part.id, onclick: () => choose(part.id) },
-      svg("rect", { class: "lmw-hit", x: -13, y: -12, width: 26, height: 24 }), outline, ...extra);
+      svg("rect", { class: "lmw-hit", x: -13, y: -12, width: part.role === "add" && !part.repeated ? 50 : 26, height: 24 }), outline, ...extra);
     return { node, name, shape, outline, part };
   }
   const steps = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, Home: -Infinity, End: Infinity };
@@ -132,7 +132,7 @@ export function architecture(parts, { whole, choose }) {
     event.preventDefault();
     const at = order.findIndex((part) => part.id === last.chosen), to = Math.min(order.length - 1, Math.max(0, at + (steps[event.key] ?? 0)));
     choose(order[to].id);
-    drawn.get(order[to].id).node.focus({ preventScroll: false });
+    drawn.get(order[to].id).node.focus();
   });
 
   function show(data) {
@@ -142,11 +142,17 @@ export function architecture(parts, { whole, choose }) {
     const { places, wires: lines, frames: boxesAround, titles, height, shift = 0 } = whole ? wholeLayout(parts, width, norm, layers) : blockLayout(parts, width, norm);
     chart.node.setAttribute("height", height - shift);
     chart.node.setAttribute("viewBox", `0 ${shift} ${width} ${height - shift}`);
+    chart.node.classList.toggle("lmw-narrow", whole && width < 340);
     frames.replaceChildren(...boxesAround.flatMap((frame) => [
       svg("rect", { class: "lmw-frame", x: frame.x, y: frame.y, width: frame.right - frame.x, height: frame.bottom - frame.y, rx: 10 }),
       ...repeats(frame)]), ...titles.map(([text, x, y]) => svg("text", { class: "lmw-part-heading", x, y, "text-anchor": "middle" }, text)));
     wires.replaceChildren(...lines);
-    boxes.replaceChildren(...order.map((part) => drawn.get(part.id).node)); // in the order in which a reader goes through them
+    const wanted = order.map((part) => drawn.get(part.id).node); // in the order in which a reader goes through them
+    if (wanted.length !== boxes.children.length || wanted.some((node, i) => node !== boxes.children[i])) {
+      const focused = boxes.querySelector(":focus");
+      boxes.replaceChildren(...wanted);
+      focused?.focus({ preventScroll: true });
+    }
     for (const part of order) {
       const { node, name, shape, outline } = drawn.get(part.id), place = places[part.id], numbers = shapeOf(part.out);
       node.style.transform = `translate(${place.x}px, ${place.y}px)`;
@@ -159,6 +165,10 @@ export function architecture(parts, { whole, choose }) {
       name.textContent = place.width < 165 && part.label.length > 18 ? part.label.replace("self-", "") : part.label;
       name.setAttribute("y", two ? -2 : 4);
       shape.textContent = two ? numbers : "";
+      for (const text of [name, shape]) { // a name never leaves its box, whatever the font
+        text.removeAttribute("textLength");
+        if (text.getComputedTextLength() > place.width - 8) for (const [key, v] of Object.entries({ textLength: place.width - 8, lengthAdjust: "spacingAndGlyphs" })) text.setAttribute(key, v);
+      }
     }
   }
   /** "6 ×" on the frame, at its outer upper corner. */

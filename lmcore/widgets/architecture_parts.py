@@ -204,7 +204,7 @@ def final_norm(place: str, length: str, norms: tuple[str, ...]) -> Part:
         title=f"Norm at the end of the {place}",
         text={
             "pre": "With pre-norm the sum that leaves the last block was normalised nowhere. One norm at the end does it.",
-            "post": "The last block ends with a norm already, and the paper has no other. torch.nn.Transformer has this one too.",
+            "post": "The last block ends with a norm already, and the paper has no other. torch.nn.Transformer has this one.",
         },
         place=place,
         role="norm",

@@ -47,7 +47,7 @@ function maskView() {
       svg("text", { class: "lmw-axis-title", x: 0, y: 12 }, "queries ↓, keys →"),
       ...Array.from({ length: columns }, (_, s) => svg("text", { x: left + (s + 0.5) * cell, y: top - 5, "text-anchor": "middle", class: s < realKeys ? "" : "lmw-padding" }, number(s, realKeys))),
       ...mask.flatMap((row, t) => [svg("text", { x: left - 8, y: top + (t + 0.5) * cell + 4, "text-anchor": "end", class: t < realQueries ? "" : "lmw-padding" }, number(t, realQueries)),
-        ...row.map((may, s) => svg("g", { class: `lmw-may-${may ? "look" : "not"}${t < realQueries ? "" : " lmw-unused"}`, "data-row": t, "data-column": s, "data-may": may, transform: `translate(${left + s * cell},${top + t * cell})` },
+        ...row.map((may, s) => svg("g", { class: `lmw-may-${may ? "look" : "not"}${t < realQueries ? "" : " lmw-unused"}`, "data-row": t, "data-column": s, "data-may": String(may), transform: `translate(${left + s * cell},${top + t * cell})` },
           svg("rect", { x: 1, y: 1, width: cell - 2, height: cell - 2, rx: 2 }),
           may ? null : svg("path", { d: `M${cell * 0.33},${cell * 0.33}L${cell * 0.67},${cell * 0.67}M${cell * 0.67},${cell * 0.33}L${cell * 0.33},${cell * 0.67}` })))]));
     const allowed = mask.flat().filter(Boolean).length;
@@ -88,6 +88,7 @@ function render({ model, el }) {
   const { body, say } = frame(model, el, "walk", whole ? "Architecture walk" : "Block walk", whole
     ? "go through the parts with ▶, or point at one. What is the mask of each of the three attentions? Which shapes change with the source, which with the target?"
     : "switch between post-norm and pre-norm. What moves in the drawing, in the formula, in the code? Then follow the thick line from bottom to top.");
+  const first = { dim: model.get("dim"), ratio: model.get("hidden") / model.get("dim") };
   const norm = () => (model.get("norm") === "pre" ? "pre" : "post"), order = () => inOrder(parts, norm());
   const chosenNow = () => {
     const at = order(), wanted = model.get("chosen");
@@ -126,9 +127,9 @@ function render({ model, el }) {
     looks.input.checked = now.causal;
     for (const name of ["batch", "source", "target", "layers"]) sizes[name].show(now[name], name === "batch" ? Math.max(8, now.batch) : name === "layers" ? Math.max(12, now.layers) : most[name]);
     for (const name of ["source", "target"]) lengths[name].show(now[`${name}_length`], now[name], `${now[`${name}_length`]} of ${now[name]}`);
-    dims.show(now.dim, WIDTHS);
+    dims.show(now.dim, [...WIDTHS, first.dim]);
     heads.show(now.heads, divisors(now.dim));
-    hidden.show(now.hidden, [1, 2, 3, 4, 8].map((n) => n * now.dim).filter((n) => n <= most.hidden));
+    hidden.show(now.hidden, [1, 2, 3, 4, 8, first.ratio].map((n) => Math.max(1, Math.round(n * now.dim))).filter((n) => n <= most.hidden));
     drawing.show({ norm: norm(), chosen: part.id, layers: now.layers, shapeOf });
 
     const i = at.indexOf(part), place = part.place === "block" ? "Block" : capital(part.place);

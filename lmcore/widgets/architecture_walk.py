@@ -137,9 +137,11 @@ class ArchitectureWalk(Figure, module="architecture_walk.mjs"):
     @t.validate("dim", "heads")
     def _check_width(self, proposal: Any) -> int:
         name = proposal["trait"].name
-        in_range(name, proposal["value"], 1, MOST[name])
-        if self.dim % self.heads:
-            raise ValueError(f"dim={self.dim} is not a multiple of heads={self.heads}; every head gets dim / heads numbers")
+        now = {"dim": self.dim, "heads": self.heads, name: proposal["value"]}
+        for which, value in now.items():
+            in_range(which, value, 1, MOST[which])
+        if now["dim"] % now["heads"]:
+            raise ValueError(f"dim={now['dim']} is not a multiple of heads={now['heads']}; every head gets dim / heads numbers")
         return proposal["value"]
 
     @t.validate("source_length", "target_length")

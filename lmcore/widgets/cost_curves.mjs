@@ -100,25 +100,25 @@ function render({ model, el }) {
   const speed = numbered("Speed", (i) => write(model, { speed: back(i, SPEED) })), delay = numbered("Delay", (i) => write(model, { delay: back(i, DELAY) }));
   speed.input.max = STEPS * Math.log10(SPEED[1] / SPEED[0]);
   delay.input.max = STEPS * Math.log10(DELAY[1] / DELAY[0]);
-  const device = select("Device", devices.map(({ name }) => name), (i) => write(model, { device: i, speed: devices[i].speed, delay: devices[i].delay }));
-  const again = button("As measured", () => { const { speed: s, delay: d } = devices[model.get("device")]; write(model, { ...measuredWith, speed: s, delay: d }); });
+  const device = select("Device", devices.map(({ name }) => name), (i) => write(model, { chosen: i, speed: devices[i].speed, delay: devices[i].delay }));
+  const again = button("As measured", () => { const { speed: s, delay: d } = devices[model.get("chosen")]; write(model, { ...measuredWith, speed: s, delay: d }); });
   const deviceRow = controls(devices.length ? device.node : null, speed.node, delay.node, devices.length ? again : null);
   const chart = costView({ pick: lengthTo }), caption = h("p", { class: "lmw-caption" }), key = h("div"), note = h("p", { class: "lmw-note" }), values = h("div", { class: "lmw-facts lmw-row" });
   body.append(views.node, controls(T.node, layers.node), h("div", { class: "lmw-sizes" }, dims.node, heads.node, hidden.node, batch.node), training.node, deviceRow,
     h("div", {}, caption, chart.node, key), note, values);
 
   const names = ["dim", "heads", "layers", "hidden", "batch", "training"];
-  const done = follow(model, [...names, "view", "length", "device", "speed", "delay"], () => {
+  const done = follow(model, [...names, "view", "length", "chosen", "speed", "delay"], () => {
     const sizes = Object.fromEntries(names.map((name) => [name, model.get(name)])), view = VIEWS.includes(model.get("view")) ? model.get("view") : VIEWS[0], length = clamp(model.get("length"), 1, longest);
-    const number = clamp(model.get("device"), 0, Math.max(0, devices.length - 1)), fast = model.get("speed"), late = model.get("delay");
+    const number = clamp(model.get("chosen"), 0, Math.max(0, devices.length - 1)), fast = model.get("speed"), late = model.get("delay");
     const curves = curvesOf(view, sizes, fast, late), same = names.every((name) => measuredWith[name] === sizes[name]), here = devices[number];
     views.show(VIEWS.indexOf(view));
     T.show(lengths.indexOf(nearest(length)), grouped(length), lengths.length - 1);
     layers.show(sizes.layers, String(sizes.layers), Math.max(24, sizes.layers));
-    dims.show(sizes.dim, WIDTHS);
+    dims.show(sizes.dim, [...WIDTHS, measuredWith.dim]);
     heads.show(sizes.heads, divisors(sizes.dim).filter((n) => n <= 64));
-    hidden.show(sizes.hidden, [1, 2, 3, 4, 8].map((n) => n * sizes.dim).filter((n) => n <= most.hidden));
-    batch.show(sizes.batch, [1, 2, 4, 8, 16, 32, 64, 128, 256]);
+    hidden.show(sizes.hidden, [1, 2, 3, 4, 8, measuredWith.hidden / measuredWith.dim].map((n) => Math.max(1, Math.round(n * sizes.dim))).filter((n) => n <= most.hidden));
+    batch.show(sizes.batch, [1, 2, 4, 8, 16, 32, 64, 128, 256, measuredWith.batch]);
     training.input.checked = sizes.training;
     training.node.hidden = view === "memory"; // it is about training anyway
     deviceRow.hidden = view !== "time";

@@ -32,8 +32,9 @@ class CostCurves(Figure, module="cost_curves.mjs"):
 
     With ``training`` the backward pass counts too: three times the operations, twice the products that wait.
 
-    ``view``, ``length``, ``batch``, ``dim``, ``heads``, ``layers``, ``hidden``, ``training``, ``device`` (its number among the
-    measured ones), ``speed`` (10⁹ operations a second) and ``delay`` (microseconds) can be set and read from Python.
+    ``view``, ``length``, ``batch``, ``dim``, ``heads``, ``layers``, ``hidden``, ``training``, ``speed`` (10⁹ operations a
+    second), ``delay`` (microseconds) and ``chosen`` (the number of the device among the measured ones) can be set and read from
+    Python.
 
     Args:
         measured: seconds by model and length, ``{"LSTM": [(64, 0.01), (128, 0.02)], …}``, with the models ``"RNN"``,
@@ -46,7 +47,7 @@ class CostCurves(Figure, module="cost_curves.mjs"):
         hidden: F; 4 · C if not given.
         batch: B.
         training: whether ``measured`` is of training steps, forward and backward, or of forward passes.
-        length: T, with which the figure begins.
+        length: T, with which the figure begins; 256, or ``longest``, if not given.
         longest: the largest T the reader can set.
         device: what was measured on, if ``measured`` does not say it.
 
@@ -67,7 +68,7 @@ class CostCurves(Figure, module="cost_curves.mjs"):
     sizes = t.Dict().tag(sync=True)  # of what was measured
     most = t.Dict().tag(sync=True)
     view = t.Unicode("arithmetic").tag(sync=True)
-    device = t.Int(0).tag(sync=True)
+    chosen = t.Int(0).tag(sync=True)
     speed = t.Float(50.0).tag(sync=True)
     delay = t.Float(20.0).tag(sync=True)
 
@@ -80,7 +81,7 @@ class CostCurves(Figure, module="cost_curves.mjs"):
         hidden: int | None = None,
         batch: int = 1,
         training: bool = False,
-        length: int = 256,
+        length: int | None = None,
         longest: int = 16384,
         device: str = "this computer",
         **kwargs: Any,
@@ -97,7 +98,7 @@ class CostCurves(Figure, module="cost_curves.mjs"):
             sizes={**sizes, "training": training},
             most=MOST,
             training=training,
-            length=length,
+            length=min(256, longest) if length is None else length,
             longest=longest,
             **{**sizes, **start, **kwargs},
         )
@@ -109,8 +110,8 @@ class CostCurves(Figure, module="cost_curves.mjs"):
         return (
             f"Cost curves. For texts of up to {self.longest} tokens the figure shows what an RNN, an LSTM and a Transformer "
             f"cost: operations, memory, products that have to wait for one another, and time. Recurrence grows in proportion "
-            f"to the length, and every step waits for the one before. Attention that holds its weights grows with the square of "
-            f"the length, and no position waits for another.{measured}"
+            f"to the length, and every step waits for the one before. Attention that holds its weights grows with the square "
+            f"of the length, and no position waits for another.{measured}"
         )
 
     @t.validate("view")
@@ -125,18 +126,20 @@ class CostCurves(Figure, module="cost_curves.mjs"):
     @t.validate("dim", "heads")
     def _check_width(self, proposal: Any) -> int:
         name = proposal["trait"].name
-        in_range(name, proposal["value"], 1, MOST[name])
-        if self.dim % self.heads:
-            raise ValueError(f"dim={self.dim} is not a multiple of heads={self.heads}; every head gets dim / heads numbers")
+        now = {"dim": self.dim, "heads": self.heads, name: proposal["value"]}
+        for which, value in now.items():
+            in_range(which, value, 1, MOST[which])
+        if now["dim"] % now["heads"]:
+            raise ValueError(f"dim={now['dim']} is not a multiple of heads={now['heads']}; every head gets dim / heads numbers")
         return proposal["value"]
 
     @t.validate("length")
     def _check_length(self, proposal: Any) -> int:
         return in_range("length", proposal["value"], 1, self.longest)
 
-    @t.validate("device")
-    def _check_device(self, proposal: Any) -> int:
-        return in_range("device", proposal["value"], 0, max(0, len(self.devices) - 1))
+    @t.validate("chosen")
+    def _check_chosen(self, proposal: Any) -> int:
+        return in_range("chosen", proposal["value"], 0, max(0, len(self.devices) - 1))
 
     @t.validate("speed", "delay")
     def _check_number(self, proposal: Any) -> float:
