@@ -1,7 +1,7 @@
 // Cost curves: operations, memory, waiting and time of an RNN, an LSTM and a Transformer against the length of the text.
 import { button, checkbox, clamp, controls, facts, follow, frame, h, radios, select, slider, svg, write } from "./draw.mjs";
 import { axes, draggable, lineLegend, plane, through } from "./plot.mjs";
-import { memory, operations, seconds, square, waiting } from "./costs.mjs";
+import { carried, memory, operations, seconds, square, waiting } from "./costs.mjs";
 
 const VIEWS = ["arithmetic", "memory", "waiting", "time"], NAMES = ["Arithmetic", "Memory", "Waiting", "Time"];
 const MODELS = ["RNN", "LSTM", "Transformer"], STYLES = { RNN: "rnn", LSTM: "lstm", Transformer: "transformer", held: "transformer", fused: "fused", square: "square" };
@@ -134,7 +134,8 @@ function render({ model, el }) {
         : `The marks measured on ${here.name} come back with the sizes they were measured with: “As measured”.`;
     note.hidden = !note.textContent;
     const at = Object.fromEntries(Object.entries(curves).map(([name, f]) => [name, f(length)])), meet = 2 * sizes.dim + sizes.hidden;
-    const more = view === "arithmetic" ? { meet: ["The T² part is half of it at T =", grouped(meet), meet] } : view === "memory" ? { ratio: ["Held / fused", `${three(at.held / at.fused)} times`, at.held / at.fused] } : {};
+    const more = view === "arithmetic" ? { meet: ["The T² part is half of it at T =", grouped(meet), meet] } : view === "memory" ? { ratio: ["Held / fused", `${three(at.held / at.fused)} times`, at.held / at.fused],
+      cache: ["Generating: cache of a Transformer", told("memory", carried("Transformer", length, sizes)), carried("Transformer", length, sizes)], state: ["Generating: state of an LSTM", told("memory", carried("LSTM", length, sizes)), carried("LSTM", length, sizes)] } : {};
     values.replaceChildren(...facts({ ...Object.fromEntries(Object.entries(at).map(([name, v]) => [name, [LABELS[name] ?? name, told(view, v), v]])), ...more }));
     say(sentence(view, length, sizes, at, meet));
   });

@@ -24,7 +24,8 @@ class CostCurves(Figure, module="cost_curves.mjs"):
       takes :math:`4TC^2` (RNN), :math:`16TC^2` (LSTM), :math:`8TC^2 + 4TCF + 4T^2C` (Transformer), for each text;
     - ``"memory"``: bytes kept for the backward pass by the part that connects positions, four a number. A layer of an RNN keeps
       :math:`2TC + C` numbers, of an LSTM :math:`8TC`, attention that holds its weights :math:`3TC + HT^2`, fused attention
-      (Dao et al. 2022), which computes them again, :math:`4TC + HT`;
+      (Dao et al. 2022), which computes them again, :math:`4TC + HT`. Beside it stands what is kept while generating: the
+      keys and values of all tokens, :math:`2TC` a layer, or the state of an LSTM, :math:`2C`;
     - ``"waiting"``: matrix products of a forward pass that have to wait for one another: :math:`T + 1` a layer with recurrence,
       6 with attention, whatever T;
     - ``"time"``: operations / speed + products that wait · delay, beside what was measured. Speed and delay are the two numbers

@@ -15,6 +15,9 @@ export function memory(kind, T, { dim, heads, layers, batch }) {
   return 4 * batch * layers * each;
 }
 
+/** Bytes that a model keeps while it generates: keys and values of all tokens, or the state. */
+export const carried = (model, T, { dim, layers, batch }) => 4 * batch * layers * { RNN: dim, LSTM: 2 * dim, Transformer: 2 * T * dim }[model];
+
 /** Matrix products that have to wait for one another. */
 export const waiting = (model, T, { layers, training }) => layers * (model === "Transformer" ? 6 : T + 1) * (training ? 2 : 1);
 

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, expect
 
+from lmcore.attention import Cache
 from lmcore.widgets import CostCurves
 from lmcore.widgets.cost_curves import MODELS, VIEWS, operations, waiting
 from tests.book.figures import CHANGE, status
 from tests.book.pages import build, opened
 from tests.test_cost_curves import POINTS, bytes_of, chain, counted, counted_memory, run
+from tests.test_cost_curves import build as layers_of
 
 pytestmark = pytest.mark.browser
 
@@ -59,6 +62,16 @@ def grid(dims: list[tuple[int, int, int]], steps: list[int], rest: list[tuple[in
     ]
 
 
+def cached(length: int, sizes: dict[str, int]) -> int:
+    """Bytes that the layers of a Transformer keep of a text, by their caches."""
+    x, total = torch.randn(sizes["batch"], length, sizes["dim"]), 0
+    for layer in layers_of("Transformer", sizes):
+        cache = Cache()
+        x = layer(x, causal=True, cache=cache)
+        total += cache.keys.nbytes + cache.values.nbytes
+    return total
+
+
 def sizes_of(point: dict[str, Any]) -> dict[str, int]:
     return {name: point[name] for name in NAMES}
 
@@ -66,9 +79,7 @@ def sizes_of(point: dict[str, Any]) -> dict[str, int]:
 def test_page_says_what_is_counted_at_every_point_of_a_small_grid(tmp_path: Path) -> None:
     """Short texts: here the modules themselves run."""
     widget = CostCurves(dim=12, heads=3, hidden=24, longest=32)
-    points = [
-        p for p in grid([(12, 3, 24), (32, 4, 128)], [0, 2], [(1, 1), (2, 3)]) if not (p["view"] == 1 and p["training"])
-    ]
+    points = [p for p in grid([(12, 3, 24), (32, 4, 128)], [0, 2], [(1, 1), (2, 4)]) if not (p["view"] == 1 and p["training"])]
     with opened(build(tmp_path, widget)) as it:
         found = it.page.evaluate(WALK, points)
         it.clean()
@@ -84,7 +95,8 @@ def test_page_says_what_is_counted_at_every_point_of_a_small_grid(tmp_path: Path
             expected = {m: CHAIN(m, length, frozen) * (2 if p["training"] else 1) for m in MODELS}
         elif view == "memory":
             expected = {kind: MEMORY(kind, length, frozen) for kind in ("RNN", "LSTM", "held", "fused")}
-            expected["ratio"] = expected["held"] / expected["fused"]
+            expected |= {"ratio": expected["held"] / expected["fused"], "cache": cached(length, sizes)}
+            expected["state"] = 4 * p["batch"] * p["layers"] * 2 * p["dim"]  # h and c
         else:
             how = {**sizes, "training": p["training"]}
             expected = {m: operations(m, length, **how) / 50e9 + waiting(m, length, **how) * 20e-6 for m in MODELS}
