@@ -18,11 +18,13 @@ from lmcore.analogies import WordVectors
 from lmcore.attention import AdditiveAttention, Cache, MultiHeadAttention, attend, causal_mask, look_up
 from lmcore.attention import padding_mask, scaled_dot_product
 from lmcore.batches import Contexts, Lanes, Padded, Windows
+from lmcore.bert import Bert, BertConfig, contextual_vectors, inputs, mean_pool, sentence_vectors, word_places
 from lmcore.bpe import BPE
 from lmcore.embeddings import FeedForwardLM, SkipGram
 from lmcore.generate import beam, filtered, generate, greedy, repetition_penalty, sample, temperature, top_k, top_p
 from lmcore.ngram import NGram
 from lmcore.pairs import Pairs
+from lmcore.pretrained import bert_names, from_huggingface, load_bert, save_bert, to_huggingface
 from lmcore.recurrent import RecurrentLM
 from lmcore.seq2seq import Seq2Seq, translate
 from lmcore.skipgrams import SkipGrams
@@ -53,6 +55,7 @@ additive = AdditiveAttention(5, 5, 11)
 heads, filled = MultiHeadAttention(5, 1), Cache()
 filled.append(asks[:, None], asks[:, None])
 translator = Seq2Seq(7, 7, 3, 5)
+reader = Bert(BertConfig(12, dim=6, heads=2, layers=1, hidden=5, max_length=4))
 begun = lambda: translator.begin(torch.full((2, 3), 4), torch.tensor([3, 1]))
 
 def fit(**changed):
@@ -432,6 +435,35 @@ ATTENTION_AND_TRANSLATION = {
     "translate(translator, [[9]], start=1, end=2)": ("id 9", "0 … 6"),
 }
 
+BERT_AND_PRETRAINED = {
+    "BertConfig(0)": ("vocab_size=0", "at least 1"),
+    'BertConfig("12")': ("vocab_size='12'", "whole number"),
+    "BertConfig(12, dim=7, heads=2)": ("dim=7", "heads=2", "multiple"),
+    "BertConfig(12, dropout=2)": ("dropout=2", "from 0 up to"),
+    "BertConfig(12, eps=-1)": ("eps=-1", "above 0"),
+    "Bert(12)": ("12", "BertConfig"),
+    "reader(ids)": ("shape (2,)", "2 axes"),
+    "reader(ids[None] + 12)": ("12", "0 … 11"),
+    "reader(torch.zeros(1, 5, dtype=torch.long))": ("5 tokens", "1 to 4"),
+    "reader(ids[None], torch.tensor([1, 1]))": ("shape (2,)", "1 texts"),
+    "reader(ids[None], torch.tensor([3]))": ("3", "S=2"),
+    "reader(ids[None], None, ids[None] + 2)": ("segments", "2", "0 … 1"),
+    "inputs(words, ['a'])": ("WordTokenizer", "WordPiece"),
+    "inputs(piece, 'a')": ("'a'", "[text]"),
+    "inputs(piece, [])": ("[]", "list of texts"),
+    "inputs(piece, [3])": ("text 0 is 3", "pair of strings"),
+    "word_places(piece, 'aa ab', 'a')": ("'a'", "0 times"),
+    "word_places(piece, 7, 'a')": ("int", "string"),
+    "contextual_vectors(reader, piece, ['aa'])": ("['aa']", "(text, word)"),
+    "contextual_vectors(reader, piece, [('aa', 'aa')], layer=2)": ("layer=2", "0 (embeddings) to 1"),
+    "sentence_vectors(reader, piece, 'aa')": ("'aa'", "[text]"),
+    "mean_pool(asks, torch.ones(3))": ("(2, 3, 5)", "(3,)"),
+    "from_huggingface(reader, {}, bert_names(1))": ("lacks 23 names", "embeddings.LayerNorm.bias"),
+    "from_huggingface(reader, {}, {})": ("the name table", "lacks 19 names"),
+    "to_huggingface(reader, bert_names(2))": ("12 names", "does not know", "layers.1."),
+    'load_bert("no-such-folder")': ("config.json", "no-such-folder"),
+}
+
 PAGES_AND_FIGURES = {
     'corpora.load("shakespeare")': ("'shakespeare'", "tiny_shakespeare"),
     "corpora.load(7)": ("7 is", "tiny_shakespeare"),
@@ -525,6 +557,7 @@ CALLS = (
     | RECURRENT
     | GRADIENTS
     | ATTENTION_AND_TRANSLATION
+    | BERT_AND_PRETRAINED
     | PAGES_AND_FIGURES
 )
 ALLOWED = {"ValueError", "FileNotFoundError", "DownloadError"}  # DownloadError is a FileNotFoundError

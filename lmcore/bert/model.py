@@ -77,10 +77,15 @@ class Bert(nn.Module):
 
     Args:
         config: the sizes.
+
+    Raises:
+        ValueError: ``config`` is something else.
     """
 
     def __init__(self, config: BertConfig):
         super().__init__()
+        if not isinstance(config, BertConfig):
+            raise ValueError(f"config must be a BertConfig; got {config!r}")
         self.config = config
         self.tokens = nn.Embedding(config.vocab_size, config.dim)
         self.positions = Learned(config.max_length, config.dim)

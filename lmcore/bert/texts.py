@@ -36,6 +36,8 @@ def inputs(tokenizer: WordPiece, texts: Sequence[str | tuple[str, str]], device:
     Raises:
         ValueError: there is no text, something is neither a text nor a pair, or the tokeniser lacks a special token.
     """
+    if not isinstance(tokenizer, WordPiece):
+        raise ValueError(f"tokenizer must be a WordPiece tokeniser; got a {type(tokenizer).__name__}")
     if missing := [token for token in (CLS, SEP, PADDING) if token not in tokenizer.number]:
         raise ValueError(f"the tokeniser has no {' '.join(missing)}; use one with BERT's special tokens")
     if isinstance(texts, str) or not len(texts):
@@ -43,8 +45,8 @@ def inputs(tokenizer: WordPiece, texts: Sequence[str | tuple[str, str]], device:
     cls, sep, pad = (tokenizer.number[token] for token in (CLS, SEP, PADDING))
     rows, kinds = [], []
     for number, text in enumerate(texts):
-        parts = (text,) if isinstance(text, str) else tuple(text)
-        if not 1 <= len(parts) <= 2 or not all(isinstance(part, str) for part in parts):
+        parts = (text,) if isinstance(text, str) else text
+        if not isinstance(parts, Sequence) or not 1 <= len(parts) <= 2 or not all(isinstance(part, str) for part in parts):
             raise ValueError(f"text {number} is {text!r}; every text is a string or a pair of strings")
         row, kind = [cls], [0]
         for segment, part in enumerate(parts):
@@ -104,8 +106,8 @@ def contextual_vectors(
     Raises:
         ValueError: there is no pair, a word is not in its text, or there is no such layer.
     """
-    if not len(where):
-        raise ValueError("where is empty; give at least one (text, word)")
+    if isinstance(where, str) or not len(where) or any(isinstance(row, str) or len(row) != 2 for row in where):
+        raise ValueError(f"where={where!r} is no list of (text, word); give at least one such pair")
     states = model.eval().look(*inputs(tokenizer, [text for text, _ in where], next(model.parameters()).device)).states
     if isinstance(layer, bool) or not isinstance(layer, int) or not -len(states) <= layer < len(states):
         raise ValueError(f"layer={layer!r} is none; use 0 (embeddings) to {len(states) - 1}, or -1 for the last")
@@ -114,7 +116,13 @@ def contextual_vectors(
 
 
 def mean_pool(states: Float[Tensor, "B T C"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B C"]:
-    """One vector per text: the mean over its real tokens, special tokens included (Reimers and Gurevych 2019, section 3)."""
+    """One vector per text: the mean over its real tokens, special tokens included (Reimers and Gurevych 2019, section 3).
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    if states.ndim != 3 or lengths.shape != states.shape[:1]:
+        raise ValueError(f"states must be (B, T, C) and lengths (B,); got {tuple(states.shape)} and {tuple(lengths.shape)}")
     real = (torch.arange(states.shape[1], device=states.device) < lengths[:, None])[..., None]
     return (states * real).sum(1) / lengths[:, None]
 
