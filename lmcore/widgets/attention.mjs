@@ -13,7 +13,7 @@ export const breadth = (weights) => Math.exp(-weights.reduce((sum, w) => sum + (
 /** Rows of a flat matrix. */
 export const rowsOf = (flat, columns) => Array.from({ length: flat.length / columns }, (_, t) => Array.from(flat.slice(t * columns, (t + 1) * columns)));
 
-const ROW = 28; // pixels: a word among lines
+const ROWS = [28, 25], CROWD = 20; // pixels: a word among lines, and among more lines than so many
 const FAINT = 0.1; // weights below it get a line only when their word is chosen
 
 /** Words on the left look at words on the right. `choose(t)` is called when one on the left is clicked or reached by arrow keys,
@@ -24,7 +24,7 @@ export function linkView({ label, choose, peek }) {
   const to = h("ul", { class: "lmw-to" });
   const heads = [h("p", { class: "lmw-caption" }), h("p", { class: "lmw-caption" })];
   const node = h("div", { class: "lmw-links" }, heads[0], heads[1], from, strands, to);
-  let buttons = [], now = null;
+  let buttons = [], now = null, high = ROWS[0];
   arrowKeys(from, (by) => choose(now.chosen + by));
   node.addEventListener("pointerleave", () => peek(null));
 
@@ -36,11 +36,12 @@ export function linkView({ label, choose, peek }) {
     buttons = text.from.map((word, t) => button(word, () => choose(t), { class: "lmw-token", tabindex: -1, title: word, onpointerenter: (event) => { if (event.pointerType === "mouse") peek(t); } }));
     from.replaceChildren(...buttons);
     [from, to].forEach((side, i) => { if (text.languages) side.lang = text.languages[i]; });
-    const tall = Math.max(text.from.length, text.to.length) * ROW;
+    const most = Math.max(text.from.length, text.to.length), tall = most * (high = ROWS[Number(most > CROWD)]);
+    node.style.setProperty("--lm-row", `${high}px`);
     strands.setAttribute("viewBox", `0 0 100 ${tall}`);
     strands.setAttribute("height", tall);
   }
-  const line = (t, s, cls, width, extra = {}) => svg("path", { class: cls, d: `M0,${(t + 0.5) * ROW}C45,${(t + 0.5) * ROW} 55,${(s + 0.5) * ROW} 100,${(s + 0.5) * ROW}`,
+  const line = (t, s, cls, width, extra = {}) => svg("path", { class: cls, d: `M0,${(t + 0.5) * high}C45,${(t + 0.5) * high} 55,${(s + 0.5) * high} 100,${(s + 0.5) * high}`,
     "vector-effect": "non-scaling-stroke", "stroke-width": width.toFixed(2), ...extra });
 
   function show({ text, weights, shown, chosen, gold }) {

@@ -115,7 +115,7 @@ function render({ model, el }) {
     links.show(data);
     matrix.show({ ...data, name: `${here}: ${words.length} words look, in rows, at the same ${words.length} words, in columns.` });
     const found = habitsOf(l, k);
-    numbers.replaceChildren(...facts(Object.fromEntries(Object.entries(PATTERNS).map(([id, text]) => [id, id === "spread" ? ["as if spread evenly over", `${found.spread.toFixed(1)} words`, found.spread] : [`on ${text}`, percent(found[id]), found[id]]]))));
+    numbers.replaceChildren(...facts(Object.fromEntries(Object.entries(PATTERNS).map(([id, text]) => [id, id === "spread" ? ["spread as if evenly over so many", found.spread.toFixed(1), found.spread] : [`on ${text}`, percent(found[id]), found[id]]]))));
     if (shown !== chosen) return;
     const row = rows[chosen], order = row.map((_, s) => s).sort((a, b) => row[b] - row[a]).slice(0, 3).filter((s, n) => n === 0 || row[s] >= 0.05);
     say(`${here[0].toUpperCase() + here.slice(1)}: word ${chosen + 1} of ${words.length}, “${words[chosen]}”, looks most at ${order.map((s) => `“${words[s]}”${s === chosen ? " (itself," : " ("}${s === chosen ? " " : ""}${percent(row[s])})`).join(", ")}. `

@@ -62,20 +62,38 @@ function keyPlane({ keys, labels, reach, move, nudge }) {
 /** Values on a line or in a plane, the answer among them, pulled towards each by its weight. */
 function valuePlot({ values, labels }) {
   let last = null;
-  const flat = values[0].length === 1, chart = plane(flat ? 120 : (width) => Math.min(width, 330), { role: "img" }, () => last && show(last));
+  const flat = values[0].length === 1;
   const span = (e) => { const all = values.map((v) => v[e]), low = Math.min(...all), high = Math.max(...all), room = Math.max(high - low, Math.abs(high) / 10, 1e-9); return [low - room * 0.2, high + room * 0.2]; };
   const spans = values[0].map((_, e) => span(e));
+  const along = (width, v) => 14 + ((width - 26) * (v - spans[0][0])) / (spans[0][1] - spans[0][0]); // where a single number lies on its line
+  /** Names above a line, in as many rows as they need; keys of one value share a name. */
+  function rows(width) {
+    const at = new Map();
+    values.forEach(([v], s) => at.set(v, [...(at.get(v) ?? []), short(labels[s])]));
+    const ends = [];
+    return [...at].sort(([a], [b]) => a - b).map(([v, names]) => {
+      const text = names.join(", "), half = (7.4 * text.length) / 2, x = clamp(along(width, v), half, width - half);
+      let row = ends.findIndex((end) => end < x - half - 4);
+      if (row < 0) row = ends.push(0) - 1;
+      ends[row] = x + half;
+      return { text, x, row, v };
+    });
+  }
+  const above = (width) => 16 * (1 + Math.max(...rows(width).map(({ row }) => row)));
+  const chart = plane(flat ? (width) => above(width) + 96 : (width) => Math.min(width, 330), { role: "img" }, () => last && show(last));
   function show(data) {
     last = data;
     const { weights, answer, sure } = data, { width, height } = chart.size, some = width < 300 ? 4 : 6, yTicks = flat ? [] : ticks(...spans[1], some);
-    const box = { left: flat ? 14 : 14 + 7.5 * Math.max(...yTicks.map((v) => String(v).length)), right: width - 12, top: 10, bottom: flat ? 70 : height - 40 };
+    const head = flat ? above(width) : 0;
+    const box = { left: flat ? 14 : 14 + 7.5 * Math.max(...yTicks.map((v) => String(v).length)), right: width - 12, top: flat ? head + 6 : 10, bottom: height - 40 };
     const [[low, high]] = spans, x = (v) => box.left + ((box.right - box.left) * (v - low)) / (high - low);
-    const y = flat ? () => 44 : (v) => box.bottom - ((box.bottom - box.top) * (v - spans[1][0])) / (spans[1][1] - spans[1][0]);
+    const y = flat ? () => head + 30 : (v) => box.bottom - ((box.bottom - box.top) * (v - spans[1][0])) / (spans[1][1] - spans[1][0]);
     const at = (v) => [x(v[0]), y(v[1])], [ax, ay] = at(answer), [sx, sy] = at(sure);
     chart.node.replaceChildren(axes({ box, x, y, xTicks: ticks(low, high, some), yTicks, xText: (v) => minus(String(v)), yText: (v) => minus(String(v)), xTitle: flat ? "value" : "" }),
       ...values.map((v, s) => svg("path", { class: "lmw-pull", d: `M${ax},${ay}L${at(v).join()}`, "stroke-width": (0.4 + 8 * weights[s]).toFixed(2) })),
       ...values.flatMap((v, s) => { const [px, py] = at(v); return [svg("circle", { class: "lmw-share-disc", cx: px, cy: py, r: disc(weights[s]) }), svg("path", { class: "lmw-key-ring", d: RING, transform: `translate(${px},${py})` }),
-        flat ? svg("text", { class: "lmw-tick", x: px, y: s % 2 ? py - 14 : py - 26, "text-anchor": "middle" }, short(labels[s])) : nameAt(px, py, width, labels[s])]; }),
+        flat ? null : nameAt(px, py, width, labels[s])].filter(Boolean); }),
+      ...(flat ? rows(width).flatMap(({ text, x: middle, row, v }) => [svg("path", { class: "lmw-leader", d: `M${middle},${head - 16 * row}L${x(v)},${head + 22}` }), svg("text", { class: "lmw-tick", x: middle, y: head - 16 * row - 4, "text-anchor": "middle" }, text)]) : []),
       svg("path", { class: "lmw-sure", d: DIAMOND, transform: `translate(${sx},${sy}) scale(1.5)` }), svg("path", { class: "lmw-answer", d: DIAMOND, transform: `translate(${ax},${ay})`, "data-answer": answer.join() }));
     chart.node.setAttribute("aria-label", `The answer is ${written(answer)}; the hard look-up gives ${written(sure)}.`);
   }
