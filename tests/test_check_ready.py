@@ -1,5 +1,6 @@
 """A ready-made function is no answer, by whatever door it is called."""
 
+import cProfile
 import functools
 import sys
 
@@ -86,6 +87,14 @@ def test_the_profile_function_is_put_back(monkeypatch):
         assert sys.getprofile() is before
     finally:
         sys.setprofile(None)
+
+
+def test_a_profiler_written_in_c_goes_on():
+    profiler = cProfile.Profile()
+    profiler.enable()
+    assert run_case(lambda x: abs(-1), CASE, ready=READY).status == "ok"
+    profiler.disable()
+    assert any("abs" in str(entry.code) for entry in profiler.getstats())
 
 
 def test_names_are_found_or_refused():

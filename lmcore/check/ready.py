@@ -74,6 +74,8 @@ def guarded(function: Callable, ready: tuple[str, ...]) -> Callable:
     @functools.wraps(function)
     def watched(*args: Any) -> Any:
         before = sys.getprofile()
+        if before is not None and not callable(before):  # a profiler written in C, which could not be put back
+            return function(*args)
         sys.setprofile(look)
         try:
             return function(*args)
@@ -97,4 +99,5 @@ def profile_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.setprofile(before)
+        if sys.getprofile() is not before:
+            sys.setprofile(before)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lmcore.check import swap
 from lmcore.check.limit import TimeLimitError, call_within
 from lmcore.check.ready import guarded, profile_kept
 from lmcore.check.stack import step_and_stack
@@ -72,21 +73,15 @@ def _call(function: Callable, args: list) -> Any:
     return function(*args)
 
 
-def _gradients(function: Callable, args: list) -> Any:
-    """The value and the gradients of its weighted sum with respect to every floating-point tensor among the arguments."""
-    leaves = [arg.requires_grad_() for arg in args if isinstance(arg, torch.Tensor) and arg.is_floating_point()]
-    value = function(*args)
-    if not isinstance(value, torch.Tensor) or not value.requires_grad:
-        return {"value": value, "gradients": None}
-    weights = torch.cos(torch.arange(value.numel(), dtype=value.dtype, device=value.device)).reshape(value.shape)
-    return {"value": value, "gradients": list(torch.autograd.grad((value * weights).sum(), leaves, materialize_grads=True))}
-
-
 # An exercise names its probe, so that a pack and a sandboxed worker can name it too: no code travels with the data.
 PROBES: dict[str, Callable[[Callable, list], Any]] = {
     "call": _call,
-    "gradients": _gradients,
+    "gradients": swap.value_and_gradients,
     "stack": step_and_stack,
+    "additive": swap.in_a_model(swap.additive),
+    "norms": swap.in_a_model(swap.norms),
+    "blocks": swap.in_a_model(swap.blocks),
+    "cross": swap.in_a_model(swap.cross),
 }
 
 

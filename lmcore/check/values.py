@@ -194,6 +194,8 @@ def _array_difference(got: Any, want: Any, rtol: float, atol: float, path: tuple
     if got.dtype != want.dtype:
         return Difference("dtype", path, got, want)
     g, w = torch.as_tensor(got), torch.as_tensor(want)
+    if torch.equal(g, w):  # what isclose says too, and takes ten times as long for
+        return None
     wrong = ~torch.isclose(g, w, rtol, atol, equal_nan=True) if w.is_floating_point() else g != w
     return ArrayDifference("value", path, g, w, wrong) if wrong.any() else None
 

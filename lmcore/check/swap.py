@@ -1,0 +1,214 @@
+"""A student's function swapped into a real model of the book: the same logits, the same loss, the same gradients.
+
+A model of :mod:`lmcore.seq2seq` or :mod:`lmcore.transformer` is made in a small size, with the parameters of the case in its
+first place and drawn ones elsewhere. Wherever it would do its own computation of the part in question, the student's function
+is called instead. A case that is meant to be followed by hand (one text, or no batch at all) runs the function alone.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lmcore.attention import masked_softmax
+from lmcore.blocks import LayerNorm
+from lmcore.seq2seq import Seq2Seq
+from lmcore.transformer import TransformerLM, TransformerTranslator
+
+VOCABULARY = 7
+EMBEDDING = 3  # of the recurrent model
+
+
+def value_and_gradients(function: Callable, args: list) -> Any:
+    """The value, and the gradients of its weighted sum with respect to every floating-point tensor among the arguments.
+
+    Returns:
+        ``{"value": …, "gradients": [tensor, …]}``; the gradients are ``None`` where none can flow.
+    """
+    leaves = [leaf.requires_grad_() for leaf in _leaves(args)]
+    value = function(*args)
+    if not isinstance(value, Tensor) or not value.requires_grad:
+        return {"value": value, "gradients": None}
+    weights = torch.cos(torch.arange(value.numel(), dtype=value.dtype, device=value.device)).reshape(value.shape)
+    return {"value": value, "gradients": list(torch.autograd.grad((value * weights).sum(), leaves, materialize_grads=True))}
+
+
+def _leaves(args: list) -> Iterator[Tensor]:
+    for arg in args:
+        for part in arg.values() if isinstance(arg, dict) else [arg]:
+            if isinstance(part, Tensor) and part.is_floating_point():
+                yield part
+
+
+@dataclass
+class Swap:
+    """A model with a place for a student's function.
+
+    Attributes:
+        model: the model.
+        run: gives its logits, B T V, for its own input.
+        put: puts a function in the place of the model's own computation.
+        shape: of what the function returns for the arguments of the case.
+    """
+
+    model: nn.Module
+    run: Callable[[], Tensor]
+    put: Callable[[Callable], None]
+    shape: torch.Size
+
+    def outcome(self) -> dict[str, Any]:
+        """Logits, loss and the gradient of every parameter; the gradients are ``None`` if none reaches the loss."""
+        logits = self.run()
+        loss = F.cross_entropy(logits.flatten(0, 1), torch.arange(logits[..., 0].numel(), device=logits.device) % VOCABULARY)
+        named = dict(self.model.named_parameters())
+        try:
+            found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
+        except RuntimeError as error:
+            question = "does your function change a tensor in place, as += does?"
+            raise RuntimeError(f"no gradient can be computed in a model with this function; {question} ({error})") from error
+        return {"logits": logits, "loss": loss, "gradients": dict(zip(named, found, strict=True))}
+
+
+Maker = Callable[..., Swap | None]
+
+
+def in_a_model(make: Maker) -> Callable[[Callable, list], Any]:
+    """A probe: value and gradients of one call, and for a case with a model what the model with this function does.
+
+    The answer of the second kind is that of :func:`value_and_gradients` with one more entry, ``model``, which is
+    :meth:`Swap.outcome`, or ``None`` if the function does not return a tensor like the one the model needs.
+    """
+
+    def probe(function: Callable, args: list) -> Any:
+        kept = [{k: v.clone() for k, v in arg.items()} if isinstance(arg, dict) else _copy(arg) for arg in args]
+        found = value_and_gradients(function, args)
+        swap = make(*kept)
+        if swap is None:
+            return found
+        value, like = found["value"], next(_leaves(kept))
+        if not isinstance(value, Tensor) or (value.shape, value.dtype) != (swap.shape, like.dtype):
+            return {**found, "model": None}
+        swap.put(function)
+        return {**found, "model": swap.outcome()}
+
+    return probe
+
+
+def _copy(arg: Any) -> Any:
+    return arg.clone() if isinstance(arg, Tensor) else arg
+
+
+def _drawn(model: nn.Module, like: Tensor) -> Any:
+    """The model with all its parameters drawn from a generator of its own, on the device and in the format of ``like``."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) / parameter.shape[-1] ** 0.5)
+    return model.to(like)
+
+
+def _set(module: nn.Module, values: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name in values:
+                parameter.copy_(values[name])
+
+
+def _ids(like: Tensor) -> Tensor:
+    """A token for each of the vectors in ``like``."""
+    return (torch.arange(like[..., 0].numel(), device=like.device) * 3 % VOCABULARY).view(like.shape[:2])
+
+
+def _replace(module: nn.Module, forward: Callable) -> None:
+    """From now on ``module`` computes ``forward``, with the parameters it has."""
+    module.forward = forward  # type: ignore[method-assign]
+
+
+def additive(query: Tensor, keys: Tensor, W_a: Tensor, U_a: Tensor, v_a: Tensor) -> Swap | None:
+    """A recurrent translator whose decoder scores the encoder's states with ``function(query, keys, W_a, U_a, v_a)``.
+
+    The model has as many units as v_a has numbers. A case whose queries and keys do not fit that has no model.
+    """
+    hidden = len(v_a)
+    if len(query) == 1 or W_a.shape[1] != hidden or U_a.shape[1] not in (hidden, 2 * hidden):
+        return None
+    both = U_a.shape[1] == 2 * hidden
+    how: dict[str, Any] = {"cell": "gru", "attention": True, "bidirectional": both, "fused": False}
+    model = _drawn(Seq2Seq(VOCABULARY, VOCABULARY, EMBEDDING, hidden, **how), query)
+    attention = model.decoder.attention
+    _set(attention, {"query.weight": W_a, "key.weight": U_a, "score.weight": v_a[None]})
+    lengths = torch.arange(len(keys), device=keys.device) % keys.shape[1] + 1
+    sources, inputs = _ids(keys), _ids(query)
+
+    def put(function: Callable) -> None:
+        def forward(query: Tensor, keys: Tensor, mask: Tensor | None = None, *, projected: Tensor) -> tuple[Tensor, Tensor]:
+            part = attention.query.weight, attention.key.weight, attention.score.weight[0]
+            weights = masked_softmax(function(query.clone(), keys.clone(), *part), mask)
+            return weights @ keys, weights
+
+        _replace(attention, forward)
+
+    shape = torch.Size((*query.shape[:2], keys.shape[1]))
+    return Swap(model, lambda: model(sources, lengths, inputs), put, shape)
+
+
+def norms(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Swap | None:
+    """A language model of one layer, all of whose three layer normalisations are ``function(x, weight, bias, eps)``."""
+    if x.ndim != 3 or len(x) == 1:
+        return None
+    how: dict[str, Any] = {"positions": "learned", "max_length": x.shape[1], "eps": eps}
+    model = _drawn(TransformerLM(VOCABULARY, len(weight), 1, 1, hidden=5, **how), x)
+    parts = [part for part in model.modules() if isinstance(part, LayerNorm)]
+    _set(parts[0], {"weight": weight, "bias": bias})
+    ids = _ids(x)
+
+    def put(function: Callable) -> None:
+        for part in parts:
+            _replace(part, lambda x, part=part: function(x.clone(), part.weight, part.bias, part.eps))
+
+    return Swap(model, lambda: model(ids), put, x.shape)
+
+
+def blocks(x: Tensor, parameters: dict[str, Tensor], heads: int) -> Swap | None:
+    """A language model of two layers, which are both ``function(x, parameters, heads)``, pre-norm and causal."""
+    if len(x) == 1:
+        return None
+    hidden, width = parameters["linear1.weight"].shape
+    how: dict[str, Any] = {"positions": "learned", "max_length": x.shape[1]}
+    model = _drawn(TransformerLM(VOCABULARY, width, heads, 2, hidden=hidden, **how), x)
+    _set(model.stack.layers[0], parameters)
+    ids = _ids(x)
+
+    def put(function: Callable) -> None:
+        for layer in model.stack.layers:
+            own = dict(layer.named_parameters())
+            _replace(layer, lambda x, mask=None, own=own, **how: function(x.clone(), dict(own), heads))
+
+    return Swap(model, lambda: model(ids), put, x.shape)
+
+
+def cross(
+    x: Tensor, memory: Tensor, lengths: Tensor, W_q: Tensor, W_k: Tensor, W_v: Tensor, W_o: Tensor, heads: int
+) -> Swap | None:
+    """A Transformer that translates, whose decoder looks at the encoder's outputs with ``function``, in two layers."""
+    if len(x) == 1:
+        return None
+    how: dict[str, Any] = {"positions": "learned", "max_length": max(x.shape[1], memory.shape[1]), "bias": False}
+    model = _drawn(TransformerTranslator(VOCABULARY, VOCABULARY, len(W_q), heads, (1, 2), hidden=5, **how), x)
+    parts = [layer.multihead_attn for layer in model.transformer.decoder.layers]
+    _set(parts[0], {"in_proj_weight": torch.cat([W_q, W_k, W_v]), "out_proj.weight": W_o})
+    sources, inputs = _ids(memory), _ids(x)
+
+    def put(function: Callable) -> None:
+        for part in parts:
+
+            def forward(query: Tensor, memory: Tensor, part: Any = part, **how: Any) -> tuple[Tensor, None]:
+                matrices = *part.in_proj_weight.chunk(3), part.out_proj.weight
+                return function(query.clone(), memory.clone(), lengths.clone(), *matrices, heads), None
+
+            _replace(part, forward)
+
+    return Swap(model, lambda: model(sources, lengths, inputs), put, x.shape)
