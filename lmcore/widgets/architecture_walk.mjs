@@ -111,10 +111,10 @@ function render({ model, el }) {
   const title = h("p", { class: "lmw-walk-title" }), where = h("p", { class: "lmw-note" }), out = h("p", { class: "lmw-walk-out" });
   const head = h("div", { class: "lmw-walk-head" }, back, h("div", { class: "lmw-walk-name" }, where, title, out), next);
   const text = h("p"), formula = h("div", { class: "lmw-formula" }), around = h("div", { class: "lmw-formula lmw-switched" }), code = h("pre", { class: "lmw-code", tabindex: 0, "aria-label": "Code" });
-  const shapes = h("table", { class: "lmw-shapes" }), masked = h("div", { class: "lmw-masked" });
+  const shapes = h("table", { class: "lmw-shapes" }), parameters = h("table", { class: "lmw-shapes" }), masked = h("div", { class: "lmw-masked" });
   const maskCode = h("pre", { class: "lmw-code", tabindex: 0, "aria-label": "Code of the mask" }), maskNote = h("p", { class: "lmw-note" }), lengthFields = h("div", { class: "lmw-controls" }, whole ? lengths.source.node : null, lengths.target.node);
   masked.append(h("p", { class: "lmw-caption" }, "Mask of one text: which query may look at which key"), mask.node, maskNote, maskCode, lengthFields);
-  const side = h("div", { class: "lmw-walk-side" }, text, formula, around, code, shapes), totals = h("div", { class: "lmw-facts lmw-row" });
+  const side = h("div", { class: "lmw-walk-side" }, text, formula, around, code, shapes, parameters), totals = h("div", { class: "lmw-facts lmw-row" });
   body.append(controls(norms.node, whole ? null : looks.node),
     h("div", { class: "lmw-sizes" }, sizes.batch.node, whole ? sizes.source.node : null, sizes.target.node, whole ? sizes.layers.node : null, dims.node, heads.node, hidden.node),
     h("div", { class: "lmw-walk-columns" }, h("div", { class: "lmw-walk-drawing" }, drawing.node), head, side, masked), totals);
@@ -149,8 +149,9 @@ function render({ model, el }) {
     const row = (kind) => ([name, shape]) => h("tr", { [`data-${kind}`]: name, "data-numbers": numbersOf(shape, values).join() }, h("th", { scope: "row" }, kind === "parameter" ? h("code", {}, name) : name),
       h("td", { class: "lmw-math" }, shape.split(" ").flatMap((symbol, j) => [j ? " × " : "", h("i", {}, symbol)])), h("td", { class: "lmw-number" }, shapeOf(shape)));
     const heading = (name) => h("tr", { class: "lmw-row-title" }, h("th", { colspan: 3, scope: "colgroup" }, name));
-    shapes.replaceChildren(h("tbody", {}, heading("Shapes"), part.shapes.map(row("shape"))),
-      ...(part.parameters.length ? [h("tbody", {}, heading("Parameters"), part.parameters.map(row("parameter")))] : []));
+    shapes.replaceChildren(h("tbody", {}, heading("Shapes"), part.shapes.map(row("shape"))));
+    parameters.replaceChildren(h("tbody", {}, heading("Parameters"), part.parameters.map(row("parameter"))));
+    parameters.hidden = !part.parameters.length;
 
     const spelled = part.mask.split("|")[now.causal && !whole && part.mask.includes("|") ? 1 : 0];
     masked.hidden = !part.mask;

@@ -65,7 +65,7 @@ function costView({ pick }) {
 function numbered(label, onchange) {
   const shown = h("span", { class: "lmw-set", "aria-hidden": "true" }), it = slider(label, onchange);
   it.node.querySelector("label").append(" ", shown);
-  return { ...it, show(value, text, max) { if (max !== undefined) it.input.max = max; it.input.value = value; it.input.setAttribute("aria-valuetext", text); shown.textContent = text; } };
+  return { ...it, show(value, text, max, said = text) { if (max !== undefined) it.input.max = max; it.input.value = value; it.input.setAttribute("aria-valuetext", said); shown.textContent = text; } };
 }
 
 /** A select over numbers whose list may change. */
@@ -123,7 +123,7 @@ function render({ model, el }) {
     training.node.hidden = view === "memory"; // it is about training anyway
     deviceRow.hidden = view !== "time";
     if (devices.length) device.input.selectedIndex = number;
-    speed.show(logged(fast, SPEED), `${three(fast)} billion operations a second`);
+    speed.show(logged(fast, SPEED), `${three(fast)} · 10⁹/s`, undefined, `${three(fast)} billion operations a second`);
     delay.show(logged(late, DELAY), `${three(late)} µs`);
     const points = view === "time" && here && same ? here.points : {};
     caption.textContent = `${TITLES[view]}, ${view === "memory" || sizes.training ? "training step" : "forward pass"}, ${sizes.batch === 1 ? "1 text" : `${grouped(sizes.batch)} texts`}, ${sizes.layers === 1 ? "1 layer" : `${sizes.layers} layers`}`;

@@ -269,7 +269,7 @@ def test_a_change_made_elsewhere_is_followed(tmp_path: Path) -> None:
     [("light", 900, "whole"), ("dark", 900, "block"), ("light", 360, "block"), ("dark", 360, "whole"), ("light", 310, "whole")],
 )
 def test_axe_finds_nothing_and_nothing_overflows(tmp_path: Path, theme: str, width: int, part: str) -> None:
-    widget = ArchitectureWalk(part, norm="pre", source=12, target=12)
+    widget = ArchitectureWalk(part, 8, 12, 12, dim=2048, heads=16, norm="pre")  # wide numbers
     with opened(build(tmp_path, widget, theme=theme), width=width, has_touch=width < 400, reduced_motion="reduce") as it:
         if part == "whole":
             it.page.locator("[data-part=decoder_cross]").click()
