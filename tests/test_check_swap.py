@@ -148,28 +148,53 @@ def test_widths_that_do_not_fit_have_no_model():
 
 
 @pytest.mark.parametrize("kind", SWAPS)
-def test_a_change_of_an_input_is_seen_outside_the_model_alone(kind):
+@pytest.mark.parametrize("unnoticed", [False, True])
+def test_a_change_of_an_input_is_seen_outside_the_model_alone(kind, unnoticed):
     *_, reference = prepared(kind)
 
     def in_place(x, *rest):
-        result = reference(x, *rest)
-        x.data.mul_(2.0)  # as with no_grad: torch does not notice
+        result = reference(x.clone(), *rest)
+        if unnoticed:
+            x.data.mul_(2.0)
+        else:
+            x *= 2.0
         return result
 
     given, want = examined(kind, in_place), examined(kind, reference)
     assert (given.changed, want.changed) == ((0,), ())
     assert agree(given.value["model"]["logits"], want.value["model"]["logits"])
+    assert agree(given.value["gradients"], want.value["gradients"])
+
+
+def test_a_changed_parameter_in_a_dictionary_is_seen():
+    *_, reference = prepared("pre_norm_block")
+
+    def in_place(x, p, heads):
+        p["norm1.bias"] = p["norm1.bias"] * 1.5
+        return reference(x, p, heads)
+
+    assert examined("pre_norm_block", in_place).changed == (1,)
+
+
+def in_place_after_exp(x, weight, bias, eps):
+    y = torch.exp(x)  # its gradient needs the result
+    y += 1.0
+    return y * weight + bias
 
 
 def test_a_change_that_breaks_the_gradient_is_named():
+    given = examined("layer_norm", in_place_after_exp)
+    assert (given.status, given.error) == ("raised", "RuntimeError")
+    assert "does your function change a tensor in place" in given.message
+    given = run_case(in_place_after_exp, Case(tuple(prepared("layer_norm")[2]), "a case"), probe="gradients")
+    assert "does your function change a tensor in place" in given.message
+
+
+def test_a_change_that_breaks_the_gradient_inside_the_model_is_named():
     def in_place(x, weight, bias, eps):
-        y = F.layer_norm(x.detach(), weight.shape, None, None, eps)
-        if x.requires_grad and not x.is_leaf:  # inside the model
-            scaled = weight * x
-            scaled *= scaled
-            x += 1.0
-            return scaled * x + bias
-        return y * weight + bias
+        own = F.layer_norm(x, weight.shape, weight, bias, eps)
+        first = weight[0] == SWAPS["layer_norm"][2][1][0]  # the single call, and the first place of the model
+        return own if first else in_place_after_exp(x, weight, bias, eps)
 
     given = examined("layer_norm", in_place)
     assert (given.status, given.error) == ("raised", "RuntimeError")

@@ -25,15 +25,26 @@ EMBEDDING = 3  # of the recurrent model
 def value_and_gradients(function: Callable, args: list) -> Any:
     """The value, and the gradients of its weighted sum with respect to every floating-point tensor among the arguments.
 
+    What the function changes in place can be seen in ``args`` afterwards.
+
     Returns:
         ``{"value": …, "gradients": [tensor, …]}``; the gradients are ``None`` where none can flow.
     """
     leaves = [leaf.requires_grad_() for leaf in _leaves(args)]
+    args[:] = [_copy(arg) for arg in args]  # torch lets nobody change a leaf in place; a copy may be, and the caller sees it
     value = function(*args)
     if not isinstance(value, Tensor) or not value.requires_grad:
         return {"value": value, "gradients": None}
     weights = torch.cos(torch.arange(value.numel(), dtype=value.dtype, device=value.device)).reshape(value.shape)
-    return {"value": value, "gradients": list(torch.autograd.grad((value * weights).sum(), leaves, materialize_grads=True))}
+    return {"value": value, "gradients": list(_gradients((value * weights).sum(), leaves))}
+
+
+def _gradients(loss: Tensor, leaves: list[Tensor]) -> tuple[Tensor, ...]:
+    try:
+        return torch.autograd.grad(loss, leaves, materialize_grads=True)
+    except RuntimeError as error:
+        question = "does your function change a tensor in place, as += and an assignment to a part of it do?"
+        raise RuntimeError(f"no gradient can be computed; {question} ({error})") from error
 
 
 def _leaves(args: list) -> Iterator[Tensor]:
@@ -64,11 +75,7 @@ class Swap:
         logits = self.run()
         loss = F.cross_entropy(logits.flatten(0, 1), torch.arange(logits[..., 0].numel(), device=logits.device) % VOCABULARY)
         named = dict(self.model.named_parameters())
-        try:
-            found = torch.autograd.grad(loss, list(named.values()), materialize_grads=True)
-        except RuntimeError as error:
-            question = "does your function change a tensor in place, as += does?"
-            raise RuntimeError(f"no gradient can be computed in a model with this function; {question} ({error})") from error
+        found = _gradients(loss, list(named.values()))
         return {"logits": logits, "loss": loss, "gradients": dict(zip(named, found, strict=True))}
 
 
@@ -83,7 +90,7 @@ def in_a_model(make: Maker) -> Callable[[Callable, list], Any]:
     """
 
     def probe(function: Callable, args: list) -> Any:
-        kept = [{k: v.clone() for k, v in arg.items()} if isinstance(arg, dict) else _copy(arg) for arg in args]
+        kept = [_copy(arg) for arg in args]
         found = value_and_gradients(function, args)
         swap = make(*kept)
         if swap is None:
@@ -98,6 +105,8 @@ def in_a_model(make: Maker) -> Callable[[Callable, list], Any]:
 
 
 def _copy(arg: Any) -> Any:
+    if isinstance(arg, dict):
+        return {key: _copy(part) for key, part in arg.items()}
     return arg.clone() if isinstance(arg, Tensor) else arg
 
 

@@ -100,6 +100,38 @@ def mask_the_other_way_round(query, key, value, mask):
     return scaled_dot_product(query, key, value, ~mask)
 
 
+def mask_the_other_way_round_and_nan(query, key, value, mask):
+    """The queries look at exactly the keys they must not look at, and where nothing is forbidden the result is nan. True in
+    `mask` means "may look", and `masked_fill` writes where its mask is True: what has to stand between the two?"""
+    scores = query @ key.mT / math.sqrt(query.shape[-1])
+    return scores.masked_fill(mask, -math.inf).softmax(-1) @ value
+
+
+def mask_the_other_way_round_and_mean(query, key, value, mask):
+    """The queries look at exactly the keys they must not look at, and where nothing is forbidden at all of them alike. True in
+    `mask` means "may look", and `masked_fill` writes where its mask is True: what has to stand between the two?"""
+    scores = query @ key.mT / math.sqrt(query.shape[-1])
+    return scores.masked_fill(mask, -1e9).softmax(-1) @ value
+
+
+def not_scaled_and_nan(query, key, value, mask):
+    """Two things are missing. The scores are the plain dot products: what are they divided by? And a query with no key to look
+    at gets nan, where it should get zeros."""
+    return (query @ key.mT).masked_fill(~mask, -math.inf).softmax(-1) @ value
+
+
+def not_scaled_and_mean(query, key, value, mask):
+    """Two things are missing. The scores are the plain dot products: what are they divided by? And a query with no key to look
+    at gets the mean of all values, where it should get zeros."""
+    return (query @ key.mT).masked_fill(~mask, -1e9).softmax(-1) @ value
+
+
+def divided_by_the_width_and_nan(query, key, value, mask):
+    """Two things differ from the equation. The scores were divided by D, where it should be its root. And a query with no key
+    to look at gets nan, where it should get zeros."""
+    return (query @ key.mT / query.shape[-1]).masked_fill(~mask, -math.inf).softmax(-1) @ value
+
+
 def mask_not_used(query, key, value, mask):
     """Every query looks at every key: `mask` plays no part."""
     return scaled_dot_product(query, key, value, torch.ones_like(mask))
@@ -216,6 +248,11 @@ EXERCISE = Exercise(
         root_of_the_values_width,
         scaled_after_the_softmax,
         mask_the_other_way_round,
+        mask_the_other_way_round_and_nan,
+        mask_the_other_way_round_and_mean,
+        not_scaled_and_nan,
+        not_scaled_and_mean,
+        divided_by_the_width_and_nan,
         mask_not_used,
         forbidden_scores_zero,
         mask_after_the_softmax,

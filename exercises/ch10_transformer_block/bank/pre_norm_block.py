@@ -142,6 +142,22 @@ def normalised_x_added(x, p, heads):
     return h + _network(h, p)
 
 
+def copy_added_first(x, p, heads):
+    """In the first half the normalised x was added instead of x itself. The normalised copy is for the attention to read; what
+    runs through stays as it is."""
+    h = _norm1(x, p)
+    x = h + _attention(h, p, heads)
+    return x + _network(_norm2(x, p), p)
+
+
+def copy_added_last(x, p, heads):
+    """In the second half the normalised x was added instead of x itself. The normalised copy is for the network to read; what
+    runs through stays as it is."""
+    x = x + _attention(_norm1(x, p), p, heads)
+    h = _norm2(x, p)
+    return h + _network(h, p)
+
+
 def side_by_side(x, p, heads):
     """The network reads the input of the block. It comes after the attention, and reads what x has become by then."""
     return x + _attention(_norm1(x, p), p, heads) + _network(_norm2(x, p), p)
@@ -297,6 +313,8 @@ EXERCISE = Exercise(
         nothing_added_to_the_network,
         nothing_added,
         normalised_x_added,
+        copy_added_first,
+        copy_added_last,
         side_by_side,
         first_x_added_twice,
         network_first,
