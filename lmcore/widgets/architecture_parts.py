@@ -114,9 +114,9 @@ def layer_of(place: str) -> str:
     return "" if place == "block" else f"transformer.{place}.layers.{{i}}."
 
 
-def attention(place: str, kind: str, number: int, lengths: str, title: str, text: str, mask: str) -> list[Part]:
+def attention(place: str, kind: str, number: int, lengths: tuple[str, str], title: str, text: str, mask: str) -> list[Part]:
     """An attention sublayer; ``lengths`` are the symbols of the queries and of the keys."""
-    x, (queries, keys) = "Y" if place == "decoder" else "X", lengths
+    x, (queries, keys) = ("Y" if place == "decoder" else "X"), lengths
     source = (("keys and values from Z", f"B {keys} C"),) if kind == "cross" else ()
     main = Part(
         id=f"{place}_{kind}",
@@ -227,7 +227,7 @@ def encoder_parts(norms: tuple[str, ...]) -> list[Part]:
     memory = "What the encoder says about the source: one vector for every token. It is computed once, and every block of the "
     return [
         *below("encoder", "source", "S", "U", title, text),
-        *attention("encoder", "self", 1, "SS", "Self-attention of the encoder", asks, "padding_mask(source_lengths, S)"),
+        *attention("encoder", "self", 1, ("S", "S"), "Self-attention of the encoder", asks, "padding_mask(source_lengths, S)"),
         *mlp("encoder", 2, "S"),
         final_norm("encoder", "S", norms),
         Part(
@@ -260,8 +260,8 @@ def decoder_parts(norms: tuple[str, ...]) -> list[Part]:
     )
     return [
         *below("decoder", "target", "T", "V", title, text),
-        *attention("decoder", "masked", 1, "TT", "Masked self-attention of the decoder", back, "causal_mask(T)"),
-        *attention("decoder", "cross", 2, "TS", "Cross-attention", cross, "padding_mask(source_lengths, S)"),
+        *attention("decoder", "masked", 1, ("T", "T"), "Masked self-attention of the decoder", back, "causal_mask(T)"),
+        *attention("decoder", "cross", 2, ("T", "S"), "Cross-attention", cross, "padding_mask(source_lengths, S)"),
         *mlp("decoder", 3, "T"),
         final_norm("decoder", "T", norms),
         Part(
@@ -303,7 +303,7 @@ def block_parts() -> list[Part]:
     end = "As many vectors, as wide as those that came in. That is why blocks can be stacked."
     return [
         Part("block_in", "X", "What comes in", start, "block", out="B T C", shapes=x),
-        *attention("block", "self", 1, "TT", "Multi-head self-attention", asks, f"{mask}|causal_mask(T) & {mask}"),
+        *attention("block", "self", 1, ("T", "T"), "Multi-head self-attention", asks, f"{mask}|causal_mask(T) & {mask}"),
         *mlp("block", 2, "T"),
         Part("block_out", "X", "What goes out", end, "block", out="B T C", shapes=x),
     ]
