@@ -19,16 +19,19 @@ from lmcore.attention import AdditiveAttention, Cache, MultiHeadAttention, atten
 from lmcore.attention import padding_mask, scaled_dot_product
 from lmcore.batches import Contexts, Lanes, Padded, Windows
 from lmcore.bert import Bert, BertConfig, contextual_vectors, inputs, mean_pool, sentence_vectors, word_places
+from lmcore.blocks import EncoderLayer, FeedForward, LayerNorm
 from lmcore.bpe import BPE
 from lmcore.embeddings import FeedForwardLM, SkipGram
 from lmcore.generate import beam, filtered, generate, greedy, repetition_penalty, sample, temperature, top_k, top_p
 from lmcore.ngram import NGram
 from lmcore.pairs import Pairs
+from lmcore.positions import Learned, Rotary, Sinusoidal, rotate, shift_matrix, sinusoidal
 from lmcore.pretrained import bert_names, from_huggingface, load_bert, save_bert, to_huggingface
 from lmcore.recurrent import RecurrentLM
 from lmcore.seq2seq import Seq2Seq, translate
 from lmcore.skipgrams import SkipGrams
 from lmcore.tokenizer import CharTokenizer, WordTokenizer
+from lmcore.transformer import Encoder, TransformerClassifier, TransformerLM, TransformerTranslator
 from lmcore.wordpiece import WordPiece
 from lmcore.world import MaskingNoise, World
 
@@ -435,6 +438,30 @@ ATTENTION_AND_TRANSLATION = {
     "translate(translator, [[9]], start=1, end=2)": ("id 9", "0 … 6"),
 }
 
+TRANSFORMERS = {
+    "sinusoidal(3, 5)": ("dim=5 is odd", "even number"),
+    "sinusoidal(3, 4, base=-1)": ("base=-1", "above 0"),
+    "sinusoidal(3, 4, offset=-1)": ("offset=-1", "at least 0"),
+    'shift_matrix("1", 4)': ("k='1'", "finite number"),
+    "Sinusoidal(4)(torch.ones(2, 3, 5))": ("(2, 3, 5)", "(B, T, 4)"),
+    "Learned(5, 4)(torch.ones(2, 6, 4))": ("0 to 5", "0 to 4", "larger max_length"),
+    'Rotary(4, layout="thirds")': ("'thirds'", "halves, pairs"),
+    "Rotary(4)(torch.ones(3, 6))": ("6 wide", "width 4"),
+    "rotate(torch.ones(3, 4), torch.arange(2))": ("(2,)", "each of the 3 rows"),
+    "LayerNorm(3, eps=-1)": ("eps=-1", "small number"),
+    'FeedForward(4, activation="swish")': ("'swish'", "relu, gelu"),
+    'EncoderLayer(8, 2, norm="both")': ("'both'", "pre, post, none"),
+    "EncoderLayer(8, 3)": ("dim=8", "heads=3"),
+    "EncoderLayer(8, 2, dropout=1)": ("dropout=1", "probability"),
+    "Encoder(8, 2, 0)": ("layers=0", "at least 1"),
+    'TransformerLM(7, 8, 2, 1, positions="relative")': ("'relative'", "sinusoidal, learned, rotary, none"),
+    "TransformerLM(7, 8, 2, 1)(torch.full((1, 2), 7))": ("7", "6"),
+    'TransformerLM(7, 8, 2, 1, positions="learned", max_length=2)(ids[None, [0, 0, 0]])': ("0 to 2", "0 to 1"),
+    'TransformerClassifier(7, 8, 2, 1, 2, pool="last")': ("'last'", "mean, max, first"),
+    "TransformerTranslator(7, 9, 8, 2, 1, share=True)": ("source_vocab=7", "target_vocab=9"),
+    "TransformerTranslator(7, 9, 8, 2, 1)(ids[None], torch.tensor([3]), ids[None])": ("3 to 3", "0 to S=2"),
+}
+
 BERT_AND_PRETRAINED = {
     "BertConfig(0)": ("vocab_size=0", "at least 1"),
     'BertConfig("12")': ("vocab_size='12'", "whole number"),
@@ -557,6 +584,7 @@ CALLS = (
     | RECURRENT
     | GRADIENTS
     | ATTENTION_AND_TRANSLATION
+    | TRANSFORMERS
     | BERT_AND_PRETRAINED
     | PAGES_AND_FIGURES
 )
