@@ -139,7 +139,7 @@ function render({ model, el }) {
     title.textContent = part.title;
     out.textContent = `${shapeOf(part.out)} out`;
     out.dataset.out = numbersOf(part.out, values).join();
-    text.textContent = said(part.text);
+    text.textContent = said(part.text) + (now.causal && part.mask.includes("|") ? " The causal mask allows it to look back only." : "");
     formula.replaceChildren(...part.formula.map((line) => h("p", {}, math(line))));
     formula.hidden = !part.formula.length;
     around.replaceChildren(...(part.step ? [h("p", { class: "lmw-note" }, `The whole sublayer, ${NAMES[NORMS.indexOf(norm())].toLowerCase()}`), h("p", { "data-step": part.step[norm()] }, math(part.step[norm()]))] : []));

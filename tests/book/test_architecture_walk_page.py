@@ -71,7 +71,8 @@ def check_part(shown: dict[str, Any], part: Part, norm: str) -> None:
     """What the page says of a part, but for shapes and parameters that only the modules know."""
     assert shown["chosen"] == 1
     assert shown["title"] == part.title
-    assert shown["text"] == (part.text if isinstance(part.text, str) else part.text[norm])
+    text = part.text if isinstance(part.text, str) else part.text[norm]
+    assert shown["text"].removesuffix(" The causal mask allows it to look back only.") == text
     assert shown["formula"] == [plain(line) for line in part.formula]
     assert shown["step"] == ([part.step[norm], plain(part.step[norm])] if part.step else None)
     assert shown["code"] == (said(part, norm) if part.code else None)
@@ -133,6 +134,7 @@ def test_every_part_of_the_block(tmp_path: Path, norm: str, causal: bool) -> Non
         check_part(f, part, norm)
         assert {n: s for n, s, _ in f["shapes"]} == {n: ",".join(map(str, numbers(s, SIZES))) for n, s in part.shapes}
         assert f["facts"]["all"] == sum(p.numel() for p in layer.parameters())
+        assert f["text"].endswith("look back only.") == (causal and bool(part.mask))
         assert f["mask"] == (masks(part, (0, 2), causal) if part.mask else None)
         if part.mask:
             assert f["maskCode"] == f"mask = {part.mask.split('|')[int(causal)]}"
