@@ -44,7 +44,7 @@ SWAPS = {
     "cross_attention": (
         *("cross", swap.cross),
         [drawn(B, T, C), drawn(B, S, C), LENGTHS, *(drawn(C, C, seed=s) for s in range(4)), 2],
-        2,
+        1,
     ),
 }  # fmt: skip
 NAMES = {"read in both directions": "additive_score"}

@@ -3,6 +3,7 @@
 import math
 import pprint
 import textwrap
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,13 @@ def _shown(value: Any) -> Any:
 
 
 def _array_text(numbers: np.ndarray) -> str:
+    return _text(numbers.tobytes(), numbers.dtype.str, numbers.shape)
+
+
+@lru_cache(maxsize=4096)  # the proof of a bank shows the same input and the same output again and again
+def _text(raw: bytes, dtype: str, shape: tuple[int, ...]) -> str:
     options: dict[str, Any] = {"precision": 4, "threshold": 60, "edgeitems": 3, "suppress_small": True, "max_line_width": 84}
-    return np.array2string(numbers, separator=", ", **options)
+    return np.array2string(np.ndarray(shape, dtype, raw), separator=", ", **options)
 
 
 def show(value: Any, limit: int = 500) -> str:

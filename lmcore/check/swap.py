@@ -202,22 +202,20 @@ def blocks(x: Tensor, parameters: dict[str, Tensor], heads: int) -> Swap | None:
 def cross(
     x: Tensor, memory: Tensor, lengths: Tensor, W_q: Tensor, W_k: Tensor, W_v: Tensor, W_o: Tensor, heads: int
 ) -> Swap | None:
-    """A Transformer that translates, whose decoder looks at the encoder's outputs with ``function``, in two layers."""
+    """A Transformer that translates, whose decoder looks at the encoder's outputs with ``function``."""
     if len(x) == 1:
         return None
     how: dict[str, Any] = {"positions": "learned", "max_length": max(x.shape[1], memory.shape[1]), "bias": False}
-    model = _drawn(TransformerTranslator(VOCABULARY, VOCABULARY, len(W_q), heads, (1, 2), hidden=5, **how), x)
-    parts = [layer.multihead_attn for layer in model.transformer.decoder.layers]
-    _set(parts[0], {"in_proj_weight": torch.cat([W_q, W_k, W_v]), "out_proj.weight": W_o})
+    model = _drawn(TransformerTranslator(VOCABULARY, VOCABULARY, len(W_q), heads, 1, hidden=5, **how), x)
+    part = model.transformer.decoder.layers[0].multihead_attn
+    _set(part, {"in_proj_weight": torch.cat([W_q, W_k, W_v]), "out_proj.weight": W_o})
     sources, inputs = _ids(memory), _ids(x)
 
     def put(function: Callable) -> None:
-        for part in parts:
+        def forward(query: Tensor, memory: Tensor, **how: Any) -> tuple[Tensor, None]:
+            matrices = *part.in_proj_weight.chunk(3), part.out_proj.weight
+            return function(query.clone(), memory.clone(), lengths.clone(), *matrices, heads), None
 
-            def forward(query: Tensor, memory: Tensor, part: Any = part, **how: Any) -> tuple[Tensor, None]:
-                matrices = *part.in_proj_weight.chunk(3), part.out_proj.weight
-                return function(query.clone(), memory.clone(), lengths.clone(), *matrices, heads), None
-
-            _replace(part, forward)
+        _replace(part, forward)
 
     return Swap(model, lambda: model(sources, lengths, inputs), put, x.shape)
