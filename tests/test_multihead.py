@@ -314,12 +314,14 @@ def test_two_continuations_of_one_cache_do_not_mix(capacity):
     cache = Cache(capacity)
     module(x[:, :2], causal=True, cache=cache)
     module(x[:, 2:3], causal=True, cache=cache)
-    one, other = cache.copy(), cache.copy()
-    a = [module(x[:, t : t + 1], causal=True, cache=one)[0] for t in (3, 4)]
-    b = [module(x[:, t : t + 1], causal=True, cache=other)[0] for t in (5, 6)]
-    again = [module(x[:, t : t + 1], causal=True, cache=cache)[0] for t in (4, 3)]
-    for order, found in (([0, 1, 2, 3, 4], a), ([0, 1, 2, 5, 6], b), ([0, 1, 2, 4, 3], again)):
-        torch.testing.assert_close(torch.cat(found, 1), module(x[:, order], causal=True)[0][:, 3:])
+    ways = [([3, 4], cache.copy()), ([5, 6], cache.copy()), ([4, 3], cache)]
+    found = {i: [] for i in range(3)}
+    for step in (0, 1):  # in turn, so that what one writes could disturb the next look of another
+        for i, (order, own) in enumerate(ways):
+            found[i].append(module(x[:, order[step] : order[step] + 1], causal=True, cache=own)[0])
+    for i, (order, own) in enumerate(ways):
+        torch.testing.assert_close(torch.cat(found[i], 1), module(x[:, [0, 1, 2, *order]], causal=True)[0][:, 3:])
+        assert own.length == 5
 
 
 @torch.no_grad()
