@@ -49,7 +49,7 @@ function render({ model, el }) {
     goldKey.hidden = !found.gold;
     const data = { text: texts[e], weights: found.weights, shown, chosen, gold: found.gold };
     links.show(data);
-    matrix.show({ ...data, name: `${found.target.length} ${into} words in rows, ${found.source.length} ${from} words in columns; the lines of the largest weights cross ${found.crossed} times.` });
+    matrix.show({ ...data, name: `${found.target.length} ${into} words in rows, ${found.source.length} ${from} words in columns; ${found.crossed} crossings between the lines of the largest weights.` });
     const over = breadth(row), truth = found.trueOf[shown];
     numbers.replaceChildren(...facts({
       top: [`“${found.target[shown]}” looks most at`, `${found.source[found.tops[shown]]}, ${percent(row[found.tops[shown]])}`, row[found.tops[shown]]],
@@ -62,7 +62,7 @@ function render({ model, el }) {
     const order = row.map((_, s) => s).filter((s) => row[s] >= 0.05).sort((a, b) => row[b] - row[a]).slice(0, 3);
     say(`${into} word ${chosen + 1} of ${found.target.length}, “${found.target[chosen]}”, looks at ${order.map((s) => `“${found.source[s]}” (${percent(row[s])})`).join(", ") || "no word in particular"}. `
       + (!found.gold ? "" : truth.length ? `The true alignment is ${quoted(truth.map((s) => found.source[s]))}. ` : "The true alignment gives it no word. ")
-      + `In this sentence ${found.crossed} pairs of lines cross.`);
+      + `In this sentence ${found.crossed === 1 ? "1 pair of lines crosses" : `${found.crossed} pairs of lines cross`}.`);
   }
   const done = follow(model, ["example", "word"], draw);
   return () => { done(); matrix.close(); };

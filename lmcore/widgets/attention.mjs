@@ -63,7 +63,7 @@ export function linkView({ label, choose, peek }) {
   return { node, show };
 }
 
-const LEAST = 13, MOST = 28, LETTER = 7.4; // pixels: cells of a matrix, a letter of its labels
+const LEAST = 13, MOST = 28, LETTER = 7.9; // pixels: cells of a matrix, a letter of its labels
 const cut = (word) => (word.length > 13 ? `${word.slice(0, 12)}…` : word);
 
 /** Weights as squares whose area is the weight, a row per word that looks; `choose(t)` and `peek(t)` as above. */

@@ -100,7 +100,8 @@ def test_page_shows_the_weights_of_every_word(tmp_path: Path) -> None:
             assert ("truth" in facts) == bool(true)
         assert f"word {t + 1} of {len(target)}, “{target[t]}”, looks at “{source[top]}” ({f['shares'][top]})" in f["status"]
         assert ("The true alignment is" in f["status"]) == bool(true)
-        assert f"{crossings(links)} pairs of lines cross" in f["status"]
+        count = crossings(links)
+        assert ("1 pair of lines crosses." if count == 1 else f"{count} pairs of lines cross.") in f["status"]
     assert crossed > 5, "re-ordering must be among the examples"
 
 
