@@ -1,5 +1,5 @@
 // Alignment explorer: where a translation looks while it writes a word, as lines and as a matrix, beside the true alignment.
-import { best, breadth, linkView, rowsOf, weightView } from "./attention.mjs";
+import { best, breadth, crowded, linkView, rowsOf, weightView } from "./attention.mjs";
 import { button, clamp, controls, f32, facts, follow, frame, h, percent, select, write } from "./draw.mjs";
 
 /** How many pairs of links [i, j] cross: i before k, but j after l. */
@@ -38,7 +38,8 @@ function render({ model, el }) {
   const key = h("p", { class: "lmw-legend lmw-groups", "aria-hidden": "true" }, h("span", {}, h("i", { class: "lmw-key-weight" }), "weight: the area of the square, the width of the line"));
   const goldKey = h("span", {}, h("i", { class: "lmw-key-gold" }), "true alignment");
   key.append(goldKey);
-  body.append(controls(pick.node, back, next), h("div", { class: "lmw-halves lmw-attention" }, links.node, matrix.node), key, numbers);
+  const pictures = h("div", { class: "lmw-halves lmw-attention" }, links.node, matrix.node);
+  body.append(controls(pick.node, back, next), pictures, key, numbers);
 
   const quoted = (words) => words.map((word) => `“${word}”`).join(" and ");
   function draw() {
@@ -48,6 +49,7 @@ function render({ model, el }) {
     next.disabled = chosen === found.target.length - 1;
     goldKey.hidden = !found.gold;
     const data = { text: texts[e], weights: found.weights, shown, chosen, gold: found.gold };
+    pictures.classList.toggle("lmw-stacked", crowded(data.text));
     links.show(data);
     matrix.show({ ...data, name: `${found.target.length} ${into} words in rows, ${found.source.length} ${from} words in columns; ${found.crossed} crossings between the lines of the largest weights.` });
     const over = breadth(row), truth = found.trueOf[shown];

@@ -16,6 +16,9 @@ export const rowsOf = (flat, columns) => Array.from({ length: flat.length / colu
 const ROWS = [28, 25], CROWD = 20; // pixels: a word among lines, and among more lines than so many
 const FAINT = 0.1; // weights below it get a line only when their word is chosen
 
+/** Whether a text is too long for lines and matrix to stand side by side. */
+export const crowded = (text) => Math.max(text.from.length, text.to.length) > CROWD;
+
 /** Words on the left look at words on the right. `choose(t)` is called when one on the left is clicked or reached by arrow keys,
     `peek(t)` while the mouse is over it, `peek(null)` when it has left. */
 export function linkView({ label, choose, peek }) {
@@ -36,7 +39,7 @@ export function linkView({ label, choose, peek }) {
     buttons = text.from.map((word, t) => button(word, () => choose(t), { class: "lmw-token", tabindex: -1, title: word, onpointerenter: (event) => { if (event.pointerType === "mouse") peek(t); } }));
     from.replaceChildren(...buttons);
     [from, to].forEach((side, i) => { if (text.languages) side.lang = text.languages[i]; });
-    const most = Math.max(text.from.length, text.to.length), tall = most * (high = ROWS[Number(most > CROWD)]);
+    const tall = Math.max(text.from.length, text.to.length) * (high = ROWS[Number(crowded(text))]);
     node.style.setProperty("--lm-row", `${high}px`);
     strands.setAttribute("viewBox", `0 0 100 ${tall}`);
     strands.setAttribute("height", tall);
@@ -58,7 +61,7 @@ export function linkView({ label, choose, peek }) {
       ...[...links].map((s) => line(shown, s, "lmw-strand lmw-strand-gold", 2, { "data-gold": s })));
     to.replaceChildren(...text.to.map((word, s) => h("li", { "data-weight": row[s], class: s === top ? "lmw-most" : "" },
       h("span", { class: "lmw-looked", title: word }, h("span", { class: "lmw-cut" }, word), links.has(s) ? h("span", { class: "lmw-true", title: "true alignment" }, h("span", { class: "lmw-hidden" }, ", true alignment")) : null), " ",
-      h("span", { class: "lmw-number" }, percent(row[s])))));
+      h("span", { class: "lmw-number" }, row[s] > 0 && row[s] < 1e-4 ? "≈ 0 %" : percent(row[s])))));
   }
   return { node, show };
 }
@@ -79,7 +82,7 @@ export function weightView({ label, choose, peek }) {
   function show(data) {
     const { text, weights, shown, gold, name } = data, room = node.clientWidth || 320;
     last = { ...data, room };
-    const side = LETTER * Math.max(...text.from.map((word) => cut(word).length)) + 8, top = LETTER * Math.max(...text.to.map((word) => cut(word).length)) + 10;
+    const side = LETTER * Math.max(...text.from.map((word) => cut(word).length)) + 13, top = LETTER * Math.max(...text.to.map((word) => cut(word).length)) + 10;
     const rows = text.from.length, columns = text.to.length, cell = Math.min(MOST, Math.max(LEAST, (room - side - 4) / columns));
     const width = side + columns * cell + 2, height = top + rows * cell + 2;
     for (const [key, v] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": name })) picture.setAttribute(key, v);

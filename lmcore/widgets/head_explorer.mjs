@@ -1,5 +1,5 @@
 // Head explorer: the attention of every layer and head over a text; all heads as small pictures, one as lines and as a matrix.
-import { breadth, linkView, weightView } from "./attention.mjs";
+import { breadth, crowded, linkView, weightView } from "./attention.mjs";
 import { button, clamp, controls, facts, follow, frame, h, percent, select, svg, u16, write } from "./draw.mjs";
 
 const PATTERNS = { previous: "the word before", next: "the word after", itself: "the word itself", first: "the first word", last: "the last word", spread: "many words" };
@@ -72,8 +72,9 @@ function render({ model, el }) {
   });
   const links = linkView({ label: "Words of the text", choose, peek }), matrix = weightView({ label: "Matrix of weights, a row for each word that looks. Arrow keys go from row to row.", choose, peek });
   const title = h("p", { class: "lmw-caption" }), numbers = h("div", { class: "lmw-facts lmw-six" });
+  const pictures = h("div", { class: "lmw-halves lmw-attention" }, links.node, matrix.node);
   body.append(controls(pickText.node, pickLayer.node, pickHead.node), h("div", {}, h("p", { class: "lmw-caption" }, "All heads: rows look, columns are looked at, the area of a square is the weight"), scroller), find,
-    title, h("div", { class: "lmw-halves lmw-attention" }, links.node, matrix.node), h("div", {}, h("p", { class: "lmw-caption" }, "This head's weight, mean over all words of the text"), numbers));
+    title, pictures, h("div", {}, h("p", { class: "lmw-caption" }, "This head's weight, mean over all words of the text"), numbers));
 
   // ---- what is computed once per text ----
   const known = new Map();
@@ -112,6 +113,7 @@ function render({ model, el }) {
     reveal(tiles.get(`${l} ${k}`));
     const here = nameOf(l, k), data = { text: shownTexts[i], weights: rows, shown, chosen };
     title.textContent = here[0].toUpperCase() + here.slice(1);
+    pictures.classList.toggle("lmw-stacked", crowded(data.text));
     links.show(data);
     matrix.show({ ...data, name: `${here}: ${words.length} words look, in rows, at the same ${words.length} words, in columns.` });
     const found = habitsOf(l, k);
