@@ -33,6 +33,9 @@ MODULES = [
     "soft_look_up.mjs",
     "attention_calculator.mjs",
     "head_explorer.mjs",
+    "position_viewer.mjs",
+    "architecture_walk.mjs",
+    "cost_curves.mjs",
 ]
 
 
