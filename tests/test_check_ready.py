@@ -15,7 +15,7 @@ from lmcore.attention import masked_softmax
 from lmcore.check import sources
 from lmcore.check.diagnose import examine
 from lmcore.check.question import Question
-from lmcore.check.ready import ATTENTION, ReadyMadeError, guarded, named
+from lmcore.check.ready import ATTENTION, ReadyMadeError, guarded, named, profile_kept
 from lmcore.check.run import Case, run_case
 
 READY = ("torch.nn.functional.layer_norm", "torch.layer_norm", "torch.native_layer_norm", *ATTENTION, "lmcore")
@@ -87,6 +87,13 @@ def test_the_profile_function_is_put_back(monkeypatch):
         assert sys.getprofile() is before
     finally:
         sys.setprofile(None)
+
+
+def test_a_profile_function_left_behind_is_taken_away():
+    """As when a time limit strikes just while the guard puts it back."""
+    with profile_kept():
+        sys.setprofile(lambda *_: None)
+    assert sys.getprofile() is None
 
 
 def test_a_profiler_written_in_c_goes_on():
