@@ -201,6 +201,9 @@ def test_step_by_step_is_the_same_as_all_at_once(positions, how):
     for t in range(S):
         logits, state = model.step(words[:, t], state)
         torch.testing.assert_close(logits, expected[:, t])
+    for begun in (model.begin(), model.begin(words[:, :3])):  # a step leaves the state that it began from as it was
+        once, again = (model.step(words[:, len(begun[0])], begun)[0] for _ in range(2))
+        torch.testing.assert_close(once, again)
     state = model.begin(words[:, :3])
     older = model.select(state, torch.tensor([2, 0, 2, 1]))
     for t in range(3, S):
@@ -218,6 +221,7 @@ def test_a_translator_says_the_same_word_by_word(positions):
     model, sources, inputs = translator(positions).eval(), ids(B, S, V), ids(B, T, W, seed=4)
     expected, state = model(sources, LENGTHS, inputs), model.begin(sources, LENGTHS)
     for t in range(T):
+        torch.testing.assert_close(model.step(inputs[:, t], state)[0], expected[:, t])  # asked twice, the same answer
         if t == 2:
             chosen = model.select(state, torch.tensor([1, 1, 0]))
         logits, state = model.step(inputs[:, t], state)
