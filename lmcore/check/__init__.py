@@ -1,19 +1,19 @@
 """Check an exercise in a notebook, and pack a finished notebook for submission.
 
-==================  =========================================================================
-``values``          plain data: copied without trust, compared with tolerance
-``show``            values as text
-``wire``            plain data as JSON and raw bytes, without pickle
-``limit``, ``run``  one call of a student's function, under a time limit
-``stack``, ``swap`` a student's function inside a network or a model of the book
-``ready``           functions that a student's function may not call, as they are the answer
-``question``        what a check knows about an exercise
-``diagnose``        which known mistake was made, or what else to look at
-``result``          what the student sees
-``sources``         where the questions lie: a student pack's file, or a checkout's banks
-``notebook``        a notebook's cells, read from disk
-``submission``      the packed notebook
-==================  =========================================================================
+===================  =========================================================================
+``values``           plain data: copied without trust, compared with tolerance
+``show``             values as text
+``wire``             plain data as JSON and raw bytes, without pickle
+``limit``, ``run``   one call of a student's function, under a time limit
+``stack``, ``swap``  a student's function inside a network or a model of the book
+``ready``            functions that a student's function may not call, as they are the answer
+``question``         what a check knows about an exercise
+``diagnose``         which known mistake was made, or what else to look at
+``result``           what the student sees
+``sources``          where the questions lie: a student pack's file, or a checkout's banks
+``notebook``         a notebook's cells, read from disk
+``submission``       the packed notebook
+===================  =========================================================================
 """
 
 import builtins
