@@ -45,6 +45,7 @@ class Lab:
         self.folder = folder
         self.token = secrets.token_hex(16)
         self.port = free_port()
+        self.clients: dict[Path, BlockingKernelClient] = {}
         for name in ("chapters", "exercises"):
             shutil.copytree(ROOT / name, folder / "book" / name, ignore=shutil.ignore_patterns("__pycache__"))
         own = {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
@@ -78,21 +79,24 @@ class Lab:
 
     def ask_kernel(self, code: str) -> Any:
         """Run code that prints JSON in the kernel started last."""
+        printed: list[str] = []
+
+        def keep(message: dict[str, Any]) -> None:
+            if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+                printed.append(message["content"]["text"])
+
+        self.client().execute_interactive(code, store_history=False, output_hook=keep, timeout=60)
+        return json.loads("".join(printed))
+
+    def client(self) -> BlockingKernelClient:
+        """A client of the kernel started last: one for each kernel, since every client holds sockets until the process ends."""
         connection = max((self.folder / "runtime").glob("kernel-*.json"), key=lambda p: p.stat().st_mtime)
-        client = BlockingKernelClient(connection_file=str(connection))
-        client.load_connection_file()
-        client.start_channels()
-        try:
-            printed: list[str] = []
-
-            def keep(message: dict[str, Any]) -> None:
-                if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
-                    printed.append(message["content"]["text"])
-
-            client.execute_interactive(code, store_history=False, output_hook=keep, timeout=60)
-            return json.loads("".join(printed))
-        finally:
-            client.stop_channels()
+        if connection not in self.clients:
+            client = BlockingKernelClient(connection_file=str(connection))
+            client.load_connection_file()
+            client.start_channels()
+            self.clients[connection] = client
+        return self.clients[connection]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +106,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         started.wait()
         yield started
     finally:
+        for client in started.clients.values():
+            client.stop_channels()
         started.process.terminate()
         started.process.wait(30)
         started.log.close()
