@@ -6,7 +6,7 @@ kernel and, through ``host.js``, on a built page without one. A module that is l
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -94,3 +94,11 @@ def in_range(name: str, value: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise ValueError(f"{name} is {value}; allowed: {low} to {high}")
     return value
+
+
+def whole_heads(dim: int, heads: int, most: Mapping[str, int]) -> None:
+    """A ValueError unless both lie between 1 and ``most`` of their name, and every head gets a whole number of ``dim``."""
+    in_range("dim", dim, 1, most["dim"])
+    in_range("heads", heads, 1, most["heads"])
+    if dim % heads:
+        raise ValueError(f"dim={dim} is not a multiple of heads={heads}; every head gets dim / heads numbers")

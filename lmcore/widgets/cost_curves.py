@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import traitlets as t
 
-from lmcore.widgets.base import Figure, in_range, one_of
+from lmcore.widgets.base import Figure, in_range, one_of, whole_heads
 
 MODELS = ("RNN", "LSTM", "Transformer")
 VIEWS = ("arithmetic", "memory", "waiting", "time")
@@ -126,12 +126,8 @@ class CostCurves(Figure, module="cost_curves.mjs"):
 
     @t.validate("dim", "heads")
     def _check_width(self, proposal: Any) -> int:
-        name = proposal["trait"].name
-        now = {"dim": self.dim, "heads": self.heads, name: proposal["value"]}
-        for which, value in now.items():
-            in_range(which, value, 1, MOST[which])
-        if now["dim"] % now["heads"]:
-            raise ValueError(f"dim={now['dim']} is not a multiple of heads={now['heads']}; every head gets dim / heads numbers")
+        now = {"dim": self.dim, "heads": self.heads, proposal["trait"].name: proposal["value"]}
+        whole_heads(now["dim"], now["heads"], MOST)
         return proposal["value"]
 
     @t.validate("length")
