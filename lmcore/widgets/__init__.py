@@ -9,6 +9,7 @@ from lmcore.widgets.cost_curves import CostCurves
 from lmcore.widgets.embedding_map import EmbeddingMap
 from lmcore.widgets.gate_explorer import GateExplorer
 from lmcore.widgets.head_explorer import HeadExplorer
+from lmcore.widgets.layer_chooser import LayerChoice, LayerChooser, table_7
 from lmcore.widgets.merge_stepper import MergeStepper
 from lmcore.widgets.next_word import NextWord
 from lmcore.widgets.position_viewer import PositionViewer
@@ -27,10 +28,13 @@ __all__ = [
     "Figure",
     "GateExplorer",
     "HeadExplorer",
+    "LayerChoice",
+    "LayerChooser",
     "MergeStepper",
     "NextWord",
     "PositionViewer",
     "SoftLookUp",
     "UnrolledNetwork",
     "VanishingLab",
+    "table_7",
 ]
