@@ -36,8 +36,8 @@ class LayerChoice:
 def table_7(depth: int) -> dict[str, tuple[tuple[int, ...], str]]:
     """The six choices of Table 7 of Devlin et al. (2019) for an encoder of ``depth`` layers: name → (layers, how).
 
-    Layer 0 is the embeddings. The two choices of the last four layers are left out where there are fewer than four, the
-    second-to-last layer where there is one only. With exactly four layers, all layers and the last four are the same ones.
+    Layer 0 is the embeddings. What there is not, or what is another choice again, is left out: the last four of fewer
+    layers, the weighted sum of the last four of exactly four (it is the sum of all), and with one layer all but two choices.
 
     Raises:
         ValueError: a depth below 1 or above 24.
@@ -48,8 +48,9 @@ def table_7(depth: int) -> dict[str, tuple[tuple[int, ...], str]]:
     if depth > 1:
         found["second-to-last layer"] = ((depth - 1,), "one layer")
         found["weighted sum of all layers"] = (every, "weighted sum")
-    if depth >= 4:
+    if depth > 4:
         found["weighted sum of the last four"] = (four, "weighted sum")
+    if depth >= 4:
         found["concatenation of the last four"] = (four, "concatenation")
     return found
 
@@ -156,8 +157,8 @@ class LayerChooser(Figure, module="layer_chooser.mjs"):
         best = max(range(len(self.names)), key=lambda i: self.scores[i][2])
         return (
             f"Layer chooser. For {len(self.names)} choices of features from the embeddings and {self.depth} layers it shows "
-            f"the entity tags predicted in {len(self.sentences)} sentences beside the true ones, and the span F1 of every choice "
-            f"over {self.measured} sentences. The best is “{self.names[best]}” with F1 {self.scores[best][2]:.3f}."
+            f"the entity tags predicted in {len(self.sentences)} sentences beside the true ones, and the span F1 of every "
+            f"choice over {self.measured} sentences. The best is “{self.names[best]}” with F1 {self.scores[best][2]:.3f}."
         )
 
     @t.validate("choice")
