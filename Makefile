@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 READY := $(VENV)/.ready
+# Tests run in as many processes as there are cores; those of one file stay together.
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 
 # Waiting threads sleep instead of spinning: on a shared machine a spinning pair can slow a step tenfold.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -30,10 +32,10 @@ lab: $(READY)  ## open the chapters and exercises as notebooks in JupyterLab
 test: $(READY)  ## run all tests, the quick ones first; builds the book if it is not there
 	$(PY) -m tests.system
 	$(PY) -m exercises.validate
-	$(PY) -m pytest
+	$(PY) -m pytest $(PARALLEL)
 
 quick: $(READY)  ## run the tests that need neither the built book nor a browser
-	$(PY) -m pytest --ignore=tests/book
+	$(PY) -m pytest $(PARALLEL) --ignore=tests/book
 
 lint: $(READY)  ## check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

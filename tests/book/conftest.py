@@ -10,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.book.contents import ROOT
 
@@ -23,16 +24,22 @@ def site() -> Path:
     if given := os.environ.get("LMCORE_SITE"):
         return Path(given)
     env = {k: v for k, v in os.environ.items() if k not in ("LMCORE_SCALE", "LMCORE_SEED")}
-    done = subprocess.run(
-        [sys.executable, "-m", "lmcore.site"],
-        cwd=ROOT,
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    assert done.returncode == 0, f"the book does not build:\n{done.stdout}"
+    built = ROOT / "_build" / ".tested"
+    built.parent.mkdir(exist_ok=True)
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    with FileLock(f"{built}.lock"):  # of several processes one builds; the others must not, while that one reads the pages
+        if not run or not built.exists() or built.read_text(encoding="utf-8") != run:
+            done = subprocess.run(
+                [sys.executable, "-m", "lmcore.site"],
+                cwd=ROOT,
+                env=env,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+            assert done.returncode == 0, f"the book does not build:\n{done.stdout}"
+            built.write_text(run, encoding="utf-8")
     return ROOT / "_build" / "html"
 
 
