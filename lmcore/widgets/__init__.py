@@ -5,6 +5,7 @@ from lmcore.widgets.architecture_walk import ArchitectureWalk
 from lmcore.widgets.attention_calculator import AttentionCalculator
 from lmcore.widgets.base import HOST, Figure
 from lmcore.widgets.bottleneck_squeezer import BottleneckSqueezer
+from lmcore.widgets.caption_attention import CaptionAttention
 from lmcore.widgets.cost_curves import CostCurves
 from lmcore.widgets.embedding_map import EmbeddingMap
 from lmcore.widgets.gate_explorer import GateExplorer
@@ -12,6 +13,7 @@ from lmcore.widgets.head_explorer import HeadExplorer
 from lmcore.widgets.layer_chooser import LayerChoice, LayerChooser, table_7
 from lmcore.widgets.merge_stepper import MergeStepper
 from lmcore.widgets.next_word import NextWord
+from lmcore.widgets.patch_attention import PatchAttention
 from lmcore.widgets.position_viewer import PositionViewer
 from lmcore.widgets.soft_look_up import SoftLookUp
 from lmcore.widgets.unrolled_network import UnrolledNetwork
@@ -23,6 +25,7 @@ __all__ = [
     "ArchitectureWalk",
     "AttentionCalculator",
     "BottleneckSqueezer",
+    "CaptionAttention",
     "CostCurves",
     "EmbeddingMap",
     "Figure",
@@ -32,6 +35,7 @@ __all__ = [
     "LayerChooser",
     "MergeStepper",
     "NextWord",
+    "PatchAttention",
     "PositionViewer",
     "SoftLookUp",
     "UnrolledNetwork",

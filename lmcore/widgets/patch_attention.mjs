@@ -1,0 +1,8 @@
+// Patch attention.
+import { frame } from "./draw.mjs";
+
+function render({ model, el }) {
+  frame(model, el, "patches", "Patch attention", "choose a patch.");
+}
+
+export default { render };
