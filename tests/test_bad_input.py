@@ -32,6 +32,7 @@ from lmcore.seq2seq import Seq2Seq, translate
 from lmcore.skipgrams import SkipGrams
 from lmcore.tokenizer import CharTokenizer, WordTokenizer
 from lmcore.transformer import Encoder, TransformerClassifier, TransformerLM, TransformerTranslator
+from lmcore.vit import Captioner, Captions, Pictures, Vit, VitClassifier, VitConfig, patchify, unpatchify
 from lmcore.wordpiece import WordPiece
 from lmcore.world import MaskingNoise, World
 
@@ -59,6 +60,9 @@ heads, filled = MultiHeadAttention(5, 1), Cache()
 filled.append(asks[:, None], asks[:, None])
 translator = Seq2Seq(7, 7, 3, 5)
 reader = Bert(BertConfig(12, dim=6, heads=2, layers=1, hidden=5, max_length=4))
+pixels = torch.zeros(2, 1, 4, 6)
+small = VitConfig((4, 6), patch=2, channels=1, dim=6, heads=2, layers=1, hidden=5)
+sees = VitClassifier(small, 3)
 begun = lambda: translator.begin(torch.full((2, 3), 4), torch.tensor([3, 1]))
 
 def fit(**changed):
@@ -491,6 +495,35 @@ BERT_AND_PRETRAINED = {
     'load_bert("no-such-folder")': ("config.json", "no-such-folder"),
 }
 
+VISION = {
+    "patchify(pixels, 4)": ("1 × 4 × 6", "4 × 4", "divides both sides"),
+    "patchify(pixels, 0)": ("patch=0", "at least 1"),
+    "patchify(pixels[0], 2)": ("(1, 4, 6)", "(B, c, h, w)", "images[:, None]"),
+    "patchify('a', 2)": ("str", "(B, c, h, w)"),
+    "unpatchify(pixels, 2, 4, 6)": ("(2, 1, 4, 6)", "(B, N, P · P · c)"),
+    "unpatchify(pixels[0], 2, 4, 6)": ("(1, 4, 6)", "6 patches", "multiple of 4"),
+    "unpatchify(pixels[0], 2, 5, 6)": ("5 × 6", "divides both sides"),
+    "VitConfig(30)": ("30 × 30", "patch=16", "divisor of both"),
+    "VitConfig((4, 6, 1))": ("(4, 6, 1)", "rows and columns"),
+    "VitConfig('4')": ("image_size='4'", "whole number"),
+    "VitConfig(dim=7, heads=2)": ("dim=7", "heads=2", "multiple"),
+    "VitConfig(dropout=1)": ("dropout=1", "up to, but not including, 1"),
+    "VitConfig(eps=-1)": ("eps=-1", "above 0"),
+    "Vit(16)": ("16", "VitConfig"),
+    "VitClassifier(small, 0)": ("classes=0", "at least 1"),
+    "VitClassifier(small, 3, vit=reader)": ("Bert", "must be a Vit"),
+    "sees(pixels[:, :, :, :4])": ("(2, 1, 4, 4)", "(B, 1, 4, 6)"),
+    "sees(pixels.long())": ("torch.int64", "floating-point"),
+    "Captioner(small, 0)": ("vocab_size=0", "at least 1"),
+    "Captioner(small, 7)(pixels, ids[None])": ("1 rows", "2 pictures"),
+    "Captioner(small, 7)(pixels, ids[:, None] + 7)": ("7", "0 … 6"),
+    "Captioner(small, 7, max_length=1)(pixels, ids[:, None].expand(2, 2))": ("0 to 1", "max_length"),
+    "Pictures(pixels, [1], 2)": ("1 entries", "2 pictures"),
+    "Pictures([[0.5]], [1], 2)": ("list", "(N, h, w)"),
+    "Pictures(pixels, [0.5, 1.5], 2)": ("labels", "whole numbers"),
+    "Captions(pixels, [[3]], 2, pad=0, start=1, end=2)": ("1 entries", "2 pictures"),
+}
+
 PAGES_AND_FIGURES = {
     'corpora.load("shakespeare")': ("'shakespeare'", "tiny_shakespeare"),
     "corpora.load(7)": ("7 is", "tiny_shakespeare"),
@@ -586,6 +619,7 @@ CALLS = (
     | ATTENTION_AND_TRANSLATION
     | TRANSFORMERS
     | BERT_AND_PRETRAINED
+    | VISION
     | PAGES_AND_FIGURES
 )
 ALLOWED = {"ValueError", "FileNotFoundError", "DownloadError"}  # DownloadError is a FileNotFoundError
