@@ -57,6 +57,16 @@ class BertConfig:
             raise ValueError(f"eps={self.eps!r} is not allowed; use a small number above 0")
 
 
+def initialise(module: nn.Module) -> None:
+    """Fresh weights as in the code of the paper: matrices from a normal distribution with deviation 0.02 that is cut at two
+    deviations, biases zero."""
+    for name, parameter in module.named_parameters():
+        if parameter.ndim > 1:
+            nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)
+
+
 class Layers(NamedTuple):
     """What every layer made of the texts: ``states[0]`` are the embeddings, ``states[n]`` is what layer n gives."""
 
@@ -99,11 +109,7 @@ class Bert(nn.Module):
             for _ in range(config.layers)
         )
         self.pooler = nn.Linear(config.dim, config.dim) if config.pooler else None
-        for name, parameter in self.named_parameters():  # as in the code of the paper
-            if parameter.ndim > 1:
-                nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04)
-            elif name.endswith("bias"):
-                nn.init.zeros_(parameter)
+        initialise(self)
 
     def forward(
         self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None = None, segments: Int[Tensor, "B T"] | None = None

@@ -1,7 +1,8 @@
 """From texts to the model's inputs, and from its outputs to vectors of words and of texts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -10,9 +11,9 @@ from torch import Tensor, nn
 
 from lmcore.bert.model import Bert
 from lmcore.tokenizer import check_text, special_pattern
-from lmcore.wordpiece import WordPiece, basic_tokens
+from lmcore.wordpiece import BERT_SPECIAL, PREFIX, WordPiece, basic_tokens
 
-CLS, SEP, PADDING = "[CLS]", "[SEP]", "[PAD]"
+CLS, SEP, PADDING, MASK_TOKEN = "[CLS]", "[SEP]", "[PAD]", "[MASK]"
 
 
 class Inputs(NamedTuple):
@@ -36,13 +37,9 @@ def inputs(tokenizer: WordPiece, texts: Sequence[str | tuple[str, str]], device:
     Raises:
         ValueError: there is no text, something is neither a text nor a pair, or the tokeniser lacks a special token.
     """
-    if not isinstance(tokenizer, WordPiece):
-        raise ValueError(f"tokenizer must be a WordPiece tokeniser; got a {type(tokenizer).__name__}")
-    if missing := [token for token in (CLS, SEP, PADDING) if token not in tokenizer.number]:
-        raise ValueError(f"the tokeniser has no {' '.join(missing)}; use one with BERT's special tokens")
+    cls, sep, pad = special_ids(tokenizer, (CLS, SEP, PADDING))
     if isinstance(texts, str) or not len(texts):
         raise ValueError(f"texts={texts!r} is no list of texts; for one text, write [text]")
-    cls, sep, pad = (tokenizer.number[token] for token in (CLS, SEP, PADDING))
     rows, kinds = [], []
     for number, text in enumerate(texts):
         parts = (text,) if isinstance(text, str) else text
@@ -58,6 +55,45 @@ def inputs(tokenizer: WordPiece, texts: Sequence[str | tuple[str, str]], device:
     pad_rows = partial(nn.utils.rnn.pad_sequence, batch_first=True)
     given = pad_rows(rows, padding_value=pad), torch.tensor([len(row) for row in rows]), pad_rows(kinds)
     return Inputs(*(part.to(device or "cpu") for part in given))
+
+
+def special_ids(tokenizer: WordPiece, tokens: Sequence[str] = (CLS, SEP, PADDING, MASK_TOKEN)) -> tuple[int, ...]:
+    """The ids of special tokens, by default of [CLS], [SEP], [PAD] and [MASK].
+
+    Raises:
+        ValueError: it is no WordPiece tokeniser, or it lacks one of them.
+    """
+    if not isinstance(tokenizer, WordPiece):
+        raise ValueError(f"tokenizer must be a WordPiece tokeniser; got a {type(tokenizer).__name__}")
+    if missing := [token for token in tokens if token not in tokenizer.number]:
+        raise ValueError(f"the tokeniser has no {' '.join(missing)}; use one with BERT's special tokens")
+    return tuple(tokenizer.number[token] for token in tokens)
+
+
+def word_tokenizer(words: Iterable[str], *, lower: bool = False) -> WordPiece:
+    """A tokeniser for a language whose words are all known: one token for each word, and letters for all other words.
+
+    The vocabulary holds BERT's special tokens, the words in the order given, and every character that occurs in them, at the
+    beginning of a word and within one (``##``). A word that is not among them falls into its letters. A word that BERT's rules
+    would cut, such as ``o'clock``, is kept whole as Hugging Face's added tokens are: it joins the tokeniser's ``special``.
+
+    Args:
+        words: such as :attr:`lmcore.world.World.vocabulary`.
+        lower: whether texts are lower-cased and lose their accents. The words must be so already.
+
+    Raises:
+        ValueError: there is no word, a word stands twice, is a special token, holds white space, or is not in lower case.
+    """
+    words = [words] if isinstance(words, str) else list(words)
+    parts = [basic_tokens(word, lower) if isinstance(word, str) and word not in BERT_SPECIAL else [] for word in words]
+    if not words or (wrong := [word for word, cut in zip(words, parts, strict=True) if not word or "".join(cut) != word]):
+        given = repr(wrong[0]) if words else "an empty list"
+        raise ValueError(f"{given} is no word; give words without white space" + (", in lower case" if lower else ""))
+    whole = [word for word, cut in zip(words, parts, strict=True) if len(cut) > 1]
+    letters = sorted(set(chain.from_iterable(words)))
+    first = [letter for letter in letters if letter not in set(words)]
+    vocabulary = [*BERT_SPECIAL, *words, *first, *(PREFIX + letter for letter in letters)]
+    return WordPiece(vocabulary, (*BERT_SPECIAL, *whole), lower)
 
 
 def word_places(tokenizer: WordPiece, text: str, word: str, occurrence: int = 0) -> list[int]:
