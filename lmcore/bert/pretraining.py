@@ -1,7 +1,7 @@
 """Pre-training: the recipe, the measure, the best that is possible, and filling blanks with what was learnt."""
 
 from collections.abc import Generator, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from lmcore.wordpiece import WordPiece
 from lmcore.world.noise import MaskingNoise
 
 
+@runtime_checkable
 class Posterior(Protocol):
     """What knows the truth about masked words, such as a :class:`lmcore.world.World`."""
 
