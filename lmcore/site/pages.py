@@ -1,7 +1,7 @@
 """What a page offers besides its text: the cover's drawing, the notebook to download, and a sentence for each picture."""
 
+import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
+from lmcore.site.apart import lightened
 from lmcore.site.cover import drawing
 from lmcore.site.execution import executed_notebook
 
@@ -28,13 +29,14 @@ def draw_cover(app: Sphinx, doctree: nodes.document) -> None:
 def offer_notebook(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Put the executed notebook beside the page's source, for the download button.
 
-    The page's source is a text notebook; this one opens with its outputs in any Jupyter.
+    The page's source is a text notebook; this one opens with its outputs in any Jupyter, but for figures of several megabytes.
     """
     notebook = executed_notebook(app, pagename)
     if doctree is not None and "kernelspec" in app.env.metadata.get(pagename, {}) and notebook.is_file():
         target = Path(app.outdir) / "_sources" / f"{pagename}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(notebook, target)
+        light = lightened(json.loads(notebook.read_text(encoding="utf-8")))
+        target.write_text(json.dumps(light, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
         context["ipynb_source"] = f"{pagename}.ipynb"
 
 

@@ -8,6 +8,7 @@ from lmcore.widgets.bottleneck_squeezer import BottleneckSqueezer
 from lmcore.widgets.caption_attention import CaptionAttention
 from lmcore.widgets.cost_curves import CostCurves
 from lmcore.widgets.embedding_map import EmbeddingMap
+from lmcore.widgets.fill_blank import FillBlank
 from lmcore.widgets.gate_explorer import GateExplorer
 from lmcore.widgets.head_explorer import HeadExplorer
 from lmcore.widgets.layer_chooser import LayerChoice, LayerChooser, table_7
@@ -29,6 +30,7 @@ __all__ = [
     "CostCurves",
     "EmbeddingMap",
     "Figure",
+    "FillBlank",
     "GateExplorer",
     "HeadExplorer",
     "LayerChoice",

@@ -2,7 +2,11 @@
 
    The notebook's HTML already holds everything: one script tag with the state of all widgets, and one view tag at the place
    of each figure. The host imports a figure's ES module through a Blob address (a file:// page may import nothing else),
-   gives it a model with the few methods an anywidget uses, and lets it draw. Two views of one model share that model. */
+   gives it a model with the few methods an anywidget uses, and lets it draw. Two views of one model share that model.
+
+   Large data do not lie in the page but in classic scripts beside it (lmcore/site/apart.py), the only files that a file:// page
+   may read. They are loaded before a figure draws, except those it lists in its state under `lazy`: for these it asks itself,
+   by `await model.load(name, progress)`, when it needs them. */
 (() => {
   "use strict";
   const STATE = 'script[type="application/vnd.jupyter.widget-state+json"]';
@@ -11,9 +15,19 @@
   /** What a figure may ask of its model: Backbone's get, set, on, off, and save_changes, which has nobody to tell. */
   class Model {
     #state;
+    #apart;
     #listeners = new Map();
-    constructor(state) { this.#state = state; }
+    constructor(state, apart) { this.#state = state; this.#apart = apart; }
     get(name) { return this.#state[name]; }
+    /** The data of this name, loaded first where they lie beside the page; progress(loaded, all) is told in bytes. */
+    async load(name, progress = () => {}) {
+      const buffer = this.#apart.get(name);
+      if (buffer) {
+        this.#state[name] = await fetchApart(buffer, progress);
+        this.#apart.delete(name);
+      }
+      return this.#state[name];
+    }
     set(name, value) {
       const wanted = typeof name === "object" ? name : { [name]: value };
       const changed = Object.keys(wanted).filter((key) => this.#state[key] !== wanted[key]);
@@ -46,6 +60,36 @@
     return new DataView(bytes.buffer);
   }
 
+  const scripts = new Map(); // address → promise of what the script holds: figures that share data load them once
+  function script(address) {
+    if (!scripts.has(address)) scripts.set(address, new Promise((done, failed) => {
+      const tag = document.createElement("script"), name = address.split("/").at(-1);
+      const end = (text) => {
+        tag.remove();
+        if (text !== undefined) return done(text);
+        scripts.delete(address); // the next attempt starts afresh
+        failed(new Error(`its data in ${name} could not be loaded`));
+      };
+      tag.onload = () => { end(globalThis.lmApart?.[name]); delete globalThis.lmApart?.[name]; };
+      tag.onerror = () => end();
+      tag.src = address;
+      document.head.append(tag);
+    }));
+    return scripts.get(address);
+  }
+
+  async function fetchApart({ scripts: addresses, bytes: all }, progress) {
+    let loaded = 0;
+    progress(loaded, all);
+    const parts = await Promise.all(addresses.map(async (address) => {
+      const text = await script(address);
+      loaded += Math.floor(text.length / 4) * 3;
+      progress(Math.min(loaded, all), all);
+      return text;
+    }));
+    return fromBase64(parts.join(""));
+  }
+
   const figures = new Map(); // model id → promise of { model, definition }
   function figure(states, id) {
     if (!figures.has(id)) figures.set(id, start(states[id]));
@@ -54,16 +98,19 @@
   async function start(record) {
     if (!record) throw new Error("the page holds no state for it");
     if (record.model_module !== "anywidget") throw new Error(`it needs a kernel (${record.model_name})`);
-    const state = structuredClone(record.state);
-    for (const { path, data, encoding } of record.buffers ?? []) {
+    const state = structuredClone(record.state), apart = new Map();
+    for (const buffer of record.buffers ?? []) {
+      const { path, data, encoding } = buffer;
+      if (encoding === "scripts") { apart.set(path[0], buffer); continue; } // the whole of a trait, never a part of one
       if (encoding !== "base64") throw new Error(`its data are encoded as ${encoding}`);
       const owner = path.slice(0, -1).reduce((part, key) => part[key], state);
       owner[path.at(-1)] = fromBase64(data);
     }
     style(state);
+    const model = new Model(state, apart);
+    await Promise.all([...apart.keys()].filter((name) => !state.lazy?.includes(name)).map((name) => model.load(name)));
     let definition = (await load(state._esm)).default;
     if (typeof definition === "function") definition = await definition();
-    const model = new Model(state);
     await definition.initialize?.({ model, experimental });
     return { model, definition };
   }
