@@ -5,10 +5,23 @@ encoder layers with GELU (:class:`Bert`). On it stand the heads: for pre-trainin
 hidden, which sentence is next), for texts (:class:`BertClassifier`), tags (:class:`BertTagger`) and spans
 (:class:`BertSpans`). Weights that were trained elsewhere come in through :mod:`lmcore.pretrained`.
 
+Or the vectors of its layers become the inputs of another model: :func:`layer_features`, :class:`LayerChoice`.
+
 A text is ``[CLS] text [SEP]``, a pair of texts ``[CLS] first [SEP] second [SEP]``; :func:`inputs` makes the tensors, and
 :class:`MaskedTexts` and :class:`SentencePairs` make endless batches of them with words hidden, for :func:`pretrain`.
 """
 
+from lmcore.bert.features import (
+    CHOICES,
+    LayerChoice,
+    LayerFeatures,
+    WeightedSum,
+    WordInputs,
+    concatenated,
+    layer_features,
+    word_inputs,
+    word_targets,
+)
 from lmcore.bert.heads import BertClassifier, BertMaskedLM, BertPretraining, BertSpans, BertTagger, MaskedHead, Spans
 from lmcore.bert.losses import best_span, classification_loss, masked_loss, pretraining_loss, span_loss, tagging_loss
 from lmcore.bert.masking import Masked, MaskedBatch, MaskedBatches, MaskedTexts, SentencePairs, mask_tokens
@@ -25,6 +38,7 @@ from lmcore.bert.texts import (
 )
 
 __all__ = [
+    "CHOICES",
     "Bert",
     "BertClassifier",
     "BertConfig",
@@ -34,6 +48,8 @@ __all__ = [
     "BertTagger",
     "Best",
     "Inputs",
+    "LayerChoice",
+    "LayerFeatures",
     "Layers",
     "Masked",
     "MaskedBatch",
@@ -43,12 +59,16 @@ __all__ = [
     "Measured",
     "SentencePairs",
     "Spans",
+    "WeightedSum",
+    "WordInputs",
     "best_possible",
     "best_span",
     "classification_loss",
+    "concatenated",
     "contextual_vectors",
     "fill",
     "inputs",
+    "layer_features",
     "mask_tokens",
     "masked_loss",
     "mean_pool",
@@ -58,6 +78,8 @@ __all__ = [
     "sentence_vectors",
     "span_loss",
     "tagging_loss",
+    "word_inputs",
     "word_places",
+    "word_targets",
     "word_tokenizer",
 ]
