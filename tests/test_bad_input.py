@@ -13,7 +13,7 @@ import numpy as np
 import torch
 os.environ.update(LMCORE_DATA="no-such-folder", LMCORE_MIRROR="http://127.0.0.1:9", NO_PROXY="127.0.0.1", LMCORE_DEVICE="cpu")
 from lmcore import analogies, check, corpora, device, embeddings, evaluate, gradients, ledger
-from lmcore import recurrent, rnn, schedules, train, widgets, world
+from lmcore import pretrained, recurrent, rnn, schedules, train, widgets, world
 from lmcore.analogies import WordVectors
 from lmcore.attention import AdditiveAttention, Cache, MultiHeadAttention, attend, causal_mask, look_up
 from lmcore.attention import padding_mask, scaled_dot_product
@@ -522,6 +522,11 @@ VISION = {
     "Pictures([[0.5]], [1], 2)": ("list", "(N, h, w)"),
     "Pictures(pixels, [0.5, 1.5], 2)": ("labels", "whole numbers"),
     "Captions(pixels, [[3]], 2, pad=0, start=1, end=2)": ("1 entries", "2 pictures"),
+    "pretrained.load_vit('nowhere')": ("config.json", "needs it"),
+    "pretrained.load_vit_classifier('nowhere')": ("config.json", "needs it"),
+    "pretrained.save_vit_classifier('nowhere', sees, ['a'])": ("1 labels", "3 classes"),
+    "pretrained.save_vit_classifier('nowhere', reader)": ("Bert", "VitClassifier"),
+    "from_huggingface(sees, {}, pretrained.vit_names(1))": ("lacks 24 names", "classifier.bias"),
 }
 
 PAGES_AND_FIGURES = {

@@ -11,6 +11,7 @@ Weights are read and written as safetensors: numbers and names, nothing that cou
 from lmcore.pretrained.bert import bert_names, load_bert, save_bert
 from lmcore.pretrained.minilm import INSTALL_MINILM, MINILM, minilm, minilm_folder
 from lmcore.pretrained.tables import NameTable, from_huggingface, to_huggingface
+from lmcore.pretrained.vit import load_vit, load_vit_classifier, save_vit_classifier, vit_names
 
 __all__ = [
     "INSTALL_MINILM",
@@ -19,8 +20,12 @@ __all__ = [
     "bert_names",
     "from_huggingface",
     "load_bert",
+    "load_vit",
+    "load_vit_classifier",
     "minilm",
     "minilm_folder",
     "save_bert",
+    "save_vit_classifier",
     "to_huggingface",
+    "vit_names",
 ]
