@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import traitlets as t
+from torch import Tensor
 
 from lmcore.evaluate import shown
 from lmcore.widgets.base import Figure, in_range, packed
@@ -67,7 +68,7 @@ class PatchAttention(Figure, module="patch_attention.mjs"):
         self,
         images: Any,
         attentions: Any,
-        labels: Sequence[int],
+        labels: Sequence[int] | Tensor | np.ndarray,
         probabilities: Any,
         patch: int,
         *,
