@@ -30,7 +30,7 @@ class MaskedHead(nn.Module):
         self.dense = nn.Linear(config.dim, config.dim)
         self.norm = LayerNorm(config.dim, eps=config.eps)
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
-        initialise(self)
+        initialise(self, config.std)
 
     def forward(self, states: Float[Tensor, "*shape C"], embeddings: Float[Tensor, "V C"]) -> Float[Tensor, "*shape V"]:
         """The logits of all words of the vocabulary."""
@@ -85,7 +85,7 @@ class BertPretraining(BertMaskedLM):
     def __init__(self, encoder: Bert | BertConfig):
         super().__init__(_encoder(encoder, pooler=True))
         self.nsp = nn.Linear(self.bert.config.dim, 2)
-        initialise(self.nsp)
+        initialise(self.nsp, self.bert.config.std)
 
     def forward(  # type: ignore[override]
         self,
@@ -121,7 +121,7 @@ class BertClassifier(nn.Module):
         self.bert = _encoder(encoder, pooler=True)
         self.dropout = _dropout(dropout, self.bert.config)
         self.classifier = nn.Linear(self.bert.config.dim, classes)
-        initialise(self.classifier)
+        initialise(self.classifier, self.bert.config.std)
 
     def forward(
         self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None = None, segments: Int[Tensor, "B T"] | None = None
@@ -151,7 +151,7 @@ class BertTagger(nn.Module):
         self.bert = _encoder(encoder, pooler=False)
         self.dropout = _dropout(dropout, self.bert.config)
         self.classifier = nn.Linear(self.bert.config.dim, tags)
-        initialise(self.classifier)
+        initialise(self.classifier, self.bert.config.std)
 
     def forward(
         self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None = None, segments: Int[Tensor, "B T"] | None = None
@@ -184,7 +184,7 @@ class BertSpans(nn.Module):
         super().__init__()
         self.bert = _encoder(encoder, pooler=False)
         self.spans = nn.Linear(self.bert.config.dim, 2)
-        initialise(self.spans)
+        initialise(self.spans, self.bert.config.std)
 
     def forward(
         self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None = None, segments: Int[Tensor, "B T"] | None = None

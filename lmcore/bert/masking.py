@@ -1,7 +1,7 @@
 """Masking: the noise that BERT learns to undo, and the streams of batches it is pre-trained on."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -99,6 +99,8 @@ class MaskedBatches(Batches):
         noise: the rates; by default those of the paper.
         random_words: the tokens that random words are drawn from; by default all that are not special.
         longest: the most tokens of an example, special tokens included; what is longer is cut. By default any number.
+        pool: how many batches are sorted by length together, so that less padding is computed; 1 does not sort. Without
+            ``shuffle`` nothing is sorted.
         shuffle, epochs, seed, device: as in :class:`lmcore.batches.Batches`.
 
     Raises:
@@ -113,9 +115,12 @@ class MaskedBatches(Batches):
         noise: MaskingNoise | None = None,
         random_words: Iterable[str] | None = None,
         longest: int | None = None,
+        pool: int = 1,
         **how,
     ):
         super().__init__(batch_size, **how)
+        at_least(1, pool=pool)
+        self.pool = pool
         at_least(5, longest=5 if longest is None else longest)  # [CLS] a [SEP] b [SEP]
         self.cls, self.sep, self.pad, self.mask = special_ids(tokenizer)
         self.special = [tokenizer.number[token] for token in BERT_SPECIAL if token in tokenizer.number]
@@ -128,15 +133,31 @@ class MaskedBatches(Batches):
             raise ValueError("random_words is empty; give at least one token")
         self.random_ids = torch.tensor([tokenizer.number[word] for word in words], device=self.device)
 
-    def example(self, row: np.ndarray) -> Piece:
+    def example(self, row: Any) -> Piece:
         """Ids and segments of the example that a row describes, special tokens included."""
         raise NotImplementedError
+
+    def dealt(self, sizes: Int[np.ndarray, " N"], rng: np.random.Generator) -> Int[np.ndarray, " N"]:
+        """The examples of an epoch in random order, those of a pool sorted into batches of like length."""
+        order = rng.permutation(len(sizes))
+        if self.pool == 1:
+            return order
+        together = self.pool * self.batch_size
+        pools = [order[i : i + together] for i in range(0, len(order), together)]
+        order = np.concatenate([pool[np.argsort(sizes[pool], kind="stable")] for pool in pools])
+        full = len(order) // self.batch_size  # a batch that is not full stays the last
+        batches = order[: full * self.batch_size].reshape(full, self.batch_size)[rng.permutation(full)]
+        return np.concatenate([batches.ravel(), order[full * self.batch_size :]])
 
     def labels(self, rows: np.ndarray) -> Int[Tensor, " B"] | None:
         """For pairs: 0 where the second text is next, 1 where not."""
         return None
 
-    def batch(self, rows: np.ndarray) -> MaskedBatch:  # type: ignore[override]
+    def __next__(self) -> MaskedBatch:
+        return MaskedBatch(*super().__next__())
+
+    def batch(self, rows: np.ndarray) -> tuple[Tensor, ...]:
+        """The fields of :class:`MaskedBatch`; the last only for pairs."""
         examples = [self.example(row) for row in rows]
         sizes = np.array([len(ids) for ids, _ in examples])
         ids, segments = np.full((len(rows), sizes.max()), self.pad), np.zeros((len(rows), sizes.max()), dtype=np.int64)
@@ -147,9 +168,9 @@ class MaskedBatches(Batches):
             torch.as_tensor(ids, device=self.device), noise=self.noise, mask_id=self.mask, random_ids=self.random_ids,
             special=self.special, lengths=lengths, rng=generator(self.seed, self.epoch, self.index),
         )  # fmt: skip
-        return MaskedBatch(
-            masked.ids, lengths, torch.as_tensor(segments, device=self.device), masked.targets, self.labels(rows)
-        )
+        fields = (masked.ids, lengths, torch.as_tensor(segments, device=self.device), masked.targets)
+        labels = self.labels(rows)
+        return fields if labels is None else (*fields, labels)
 
     def join(self, *parts: np.ndarray) -> Piece:
         """``[CLS] first [SEP]`` or ``[CLS] first [SEP] second [SEP]``; where it is too long, the longer part loses its end."""
@@ -178,11 +199,12 @@ class MaskedTexts(MaskedBatches):
         if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
             raise ValueError("texts must be a list of at least one string; for one text, write [text]")
         self.texts = [np.array(self.tokenizer.encode(text), dtype=np.int64) for text in texts]
+        self.sizes = np.array([len(text) for text in self.texts])
 
     def rows(self, rng: np.random.Generator) -> np.ndarray:
-        return rng.permutation(len(self.texts)) if self.shuffle else np.arange(len(self.texts))
+        return self.dealt(self.sizes, rng) if self.shuffle else np.arange(len(self.texts))
 
-    def example(self, row: np.ndarray) -> Piece:
+    def example(self, row: Any) -> Piece:
         return self.join(self.texts[int(row)])
 
 
@@ -213,6 +235,7 @@ class SentencePairs(MaskedBatches):
         if len(kept) < 2:
             raise ValueError(f"{len(kept)} documents have two sentences or more; a false pair needs a second such document")
         self.sentences = [np.array(self.tokenizer.encode(text), dtype=np.int64) for document in kept for text in document]
+        self.sizes = np.array([len(sentence) for sentence in self.sentences])
         sizes = np.array([len(document) for document in kept])
         ends = np.cumsum(sizes)
         opens = np.isin(np.arange(ends[-1]), ends - sizes)
@@ -228,9 +251,10 @@ class SentencePairs(MaskedBatches):
         other += np.where(other >= self.begins, self.counts, 0)
         second = np.where(false == 1, self.seconds[other], self.seconds)
         rows = np.stack([self.seconds - 1, second, false], axis=1)
-        return rng.permutation(rows) if self.shuffle else rows
+        sizes = self.sizes[rows[:, 0]] + self.sizes[rows[:, 1]]
+        return rows[self.dealt(sizes, rng)] if self.shuffle else rows
 
-    def example(self, row: np.ndarray) -> Piece:
+    def example(self, row: Any) -> Piece:
         return self.join(self.sentences[int(row[0])], self.sentences[int(row[1])])
 
     def labels(self, rows: np.ndarray) -> Int[Tensor, " B"]:

@@ -30,6 +30,8 @@ class BertConfig:
             :class:`lmcore.blocks.EncoderLayer` also of the hidden layer, where the paper's code drops nothing.
         eps: added to the variance inside the root of every LayerNorm.
         pooler: with the layer that makes one vector of a text from that of its first token (:meth:`Bert.pooled`).
+        std: standard deviation of the matrices of a fresh model. The paper's 0.02 is about 0.55 / √C at its C = 768; a narrow
+            model learns faster with a larger one.
 
     Raises:
         ValueError: a size is not positive, ``heads`` does not divide ``dim``, or ``dropout`` is no probability.
@@ -45,6 +47,7 @@ class BertConfig:
     dropout: float = 0.1
     eps: float = 1e-12
     pooler: bool = True
+    std: float = 0.02
 
     def __post_init__(self) -> None:
         sizes = ("vocab_size", "dim", "heads", "layers", "hidden", "max_length", "segments")
@@ -53,16 +56,18 @@ class BertConfig:
             raise ValueError(f"dim={self.dim} cannot be shared among heads={self.heads}; use a multiple of heads")
         if isinstance(self.dropout, bool) or not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout!r} is no probability; use a number from 0 up to, but not including, 1")
-        if isinstance(self.eps, bool) or not isinstance(self.eps, int | float) or not self.eps > 0:
-            raise ValueError(f"eps={self.eps!r} is not allowed; use a small number above 0")
+        for name in ("eps", "std"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise ValueError(f"{name}={value!r} is not allowed; use a small number above 0")
 
 
-def initialise(module: nn.Module) -> None:
-    """Fresh weights as in the code of the paper: matrices from a normal distribution with deviation 0.02 that is cut at two
+def initialise(module: nn.Module, std: float | int = 0.02) -> None:
+    """Fresh weights as in the code of the paper: matrices from a normal distribution with deviation ``std`` that is cut at two
     deviations, biases zero."""
     for name, parameter in module.named_parameters():
         if parameter.ndim > 1:
-            nn.init.trunc_normal_(parameter, std=0.02, a=-0.04, b=0.04)
+            nn.init.trunc_normal_(parameter, std=std, a=-2 * std, b=2 * std)
         elif name.endswith("bias"):
             nn.init.zeros_(parameter)
 
@@ -109,7 +114,7 @@ class Bert(nn.Module):
             for _ in range(config.layers)
         )
         self.pooler = nn.Linear(config.dim, config.dim) if config.pooler else None
-        initialise(self)
+        initialise(self, config.std)
 
     def forward(
         self, ids: Int[Tensor, "B T"], lengths: Int[Tensor, " B"] | None = None, segments: Int[Tensor, "B T"] | None = None

@@ -8,7 +8,7 @@ know nothing of this.
 Weights are read and written as safetensors: numbers and names, nothing that could run.
 """
 
-from lmcore.pretrained.bert import bert_names, load_bert, save_bert
+from lmcore.pretrained.bert import bert_names, head_names, load_bert, load_bert_for, load_labels, save_bert
 from lmcore.pretrained.minilm import INSTALL_MINILM, MINILM, minilm, minilm_folder
 from lmcore.pretrained.tables import NameTable, from_huggingface, to_huggingface
 from lmcore.pretrained.vit import load_vit, load_vit_classifier, save_vit_classifier, vit_names
@@ -19,7 +19,10 @@ __all__ = [
     "NameTable",
     "bert_names",
     "from_huggingface",
+    "head_names",
     "load_bert",
+    "load_bert_for",
+    "load_labels",
     "load_vit",
     "load_vit_classifier",
     "minilm",
