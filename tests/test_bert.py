@@ -2,12 +2,17 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
 from lmcore.bert import (
     Bert,
+    BertClassifier,
     BertConfig,
+    BertPretraining,
+    MaskedTexts,
+    SentencePairs,
     contextual_vectors,
     inputs,
     mean_pool,
@@ -16,6 +21,7 @@ from lmcore.bert import (
 )
 from lmcore.pretrained import bert_names, from_huggingface, to_huggingface
 from lmcore.wordpiece import BERT_SPECIAL, WordPiece
+from lmcore.world import MaskingNoise
 
 V, C, H, L, F, M, G = 53, 21, 3, 2, 37, 29, 3  # all different; C is a multiple of H
 B, T = 4, 17
@@ -155,6 +161,36 @@ def test_a_fresh_model_starts_as_the_paper_says():
     assert model.norm.eps == model.layers[0].norm1.eps == 1e-12
 
 
+def test_another_deviation_holds_for_the_encoder_and_its_heads():
+    config = dataclasses.replace(CONFIG, dim=60, vocab_size=997, std=0.1)
+    for model in (BertPretraining(config), BertClassifier(Bert(config), 211)):
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1 and parameter.numel() > 3_000:
+                assert float(parameter.detach().std()) == pytest.approx(0.088, rel=0.05), name
+
+
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_pool_brings_texts_of_like_length_together_and_leaves_none_out(tokenizer, pairs):
+    rng, how = np.random.default_rng(3), {"tokenizer": tokenizer, "noise": MaskingNoise(rate=0.0), "seed": 5}
+    texts = [" ".join(rng.choice(["the", "river", "bank", "party"], size=n)) for n in rng.integers(1, 40, size=211)]
+
+    def epoch(pool):
+        if pairs:
+            batches = SentencePairs([texts[i : i + 7] for i in range(0, 210, 7)], 4, pool=pool, epochs=1, **how)
+        else:
+            batches = MaskedTexts(texts, 4, pool=pool, epochs=1, **how)
+        rows = [row[:n] for batch in batches for row, n in zip(batch.ids.tolist(), batch.lengths.tolist(), strict=True)]
+        batches.epoch, batches.index = 0, 0
+        return rows, sum(batch.ids.numel() for batch in batches)
+
+    (plain, computed), (pooled, less) = epoch(1), epoch(13)
+    assert sorted(plain) == sorted(pooled)
+    assert plain != pooled
+    real = sum(map(len, plain))
+    assert less - real < (computed - real) / 3
+    assert pooled[:4] != sorted(pooled, key=len)[:4]  # the batches themselves come in random order
+
+
 # ---------------------------------------------------------------- texts
 
 
@@ -228,6 +264,7 @@ def test_pooling_is_the_mean_over_real_tokens(tokenizer):
         ({"layers": 0}, "layers=0"),
         ({"dropout": 1.0}, r"dropout=1\.0 is no probability"),
         ({"eps": 0.0}, r"eps=0\.0"),
+        ({"std": -0.1}, r"std=-0\.1"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(changed, message):

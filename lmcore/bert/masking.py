@@ -153,7 +153,7 @@ class MaskedBatches(Batches):
         """For pairs: 0 where the second text is next, 1 where not."""
         return None
 
-    def __next__(self) -> MaskedBatch:
+    def __next__(self) -> MaskedBatch:  # type: ignore[override]
         return MaskedBatch(*super().__next__())
 
     def batch(self, rows: np.ndarray) -> tuple[Tensor, ...]:
