@@ -171,7 +171,7 @@ def test_a_fresh_classifier_has_no_opinion_and_learns_one():
 
 def test_an_encoder_that_is_there_is_used_and_not_copied():
     vit = Vit(CONFIG)
-    first, second = VitClassifier(CONFIG, 3, vit=vit), Captioner(CONFIG, V, vit=vit)
+    first, second = VitClassifier(CONFIG, 3, vit=vit), Captioner(CONFIG, V, positions="learned", vit=vit)
     assert first.vit is vit
     assert second.vit is vit
 
@@ -180,6 +180,8 @@ def test_a_fresh_model_begins_as_the_code_of_the_paper():
     torch.manual_seed(1)
     model = Vit(dataclasses.replace(CONFIG, dim=63, hidden=97))
     assert float(model.positions.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+    assert float(Vit(model.config, position_std=0.7).positions.weight.detach().std()) == pytest.approx(0.7, rel=0.1)
+    assert not Vit(model.config, position_std=0).positions.weight.any()
     assert float(model.patches.weight.detach().std()) == pytest.approx(18**-0.5, rel=0.1)
     assert float(model.layers[1].linear1.weight.detach().abs().max()) == pytest.approx(math.sqrt(6 / 160), rel=0.01)
     assert not model.cls.any()
@@ -205,9 +207,10 @@ def test_dropout_is_for_training_only():
 # ---------------------------------------------------------------- captioner
 
 
-@pytest.fixture
-def captioner() -> Captioner:
-    return randomised(Captioner(CONFIG, V, layers=3, max_length=9)).eval()
+@pytest.fixture(params=["sinusoidal", "learned"])
+def captioner(request) -> Captioner:
+    config = dataclasses.replace(CONFIG, dim=28)  # sinusoids come in pairs
+    return randomised(Captioner(config, V, layers=3, positions=request.param, max_length=9)).eval()
 
 
 def words(b: int = B, seed: int = 4) -> torch.Tensor:
@@ -259,7 +262,7 @@ def test_cross_weights_belong_to_patches(captioner):
     assert found.shape == (B, 3, 7, W, N)
     torch.testing.assert_close(found.sum(-1), torch.ones(B, 3, 7, W, dtype=torch.float64))
     layer = captioner.decoder.layers[0]  # the first layer once more, by torch's own attention
-    attention = torch.nn.MultiheadAttention(21, 7, batch_first=True).double()
+    attention = torch.nn.MultiheadAttention(28, 7, batch_first=True).double()
     attention.load_state_dict(layer.multihead_attn.state_dict())
     x = captioner.target(words())
     x = x + layer.self_attn(layer.norm1(x), causal=True)[0]
@@ -366,7 +369,11 @@ def test_what_does_not_fit_is_refused(unchecked):
     with pytest.raises(ValueError, match=r"Give config=vit\.config"):
         VitClassifier(dataclasses.replace(CONFIG, layers=1), 3, vit=Vit(CONFIG))
     with pytest.raises(ValueError, match="4 rows for 5 pictures"):
-        randomised(Captioner(CONFIG, V))(some(), words(4))
+        randomised(Captioner(CONFIG, V, positions="learned"))(some(), words(4))
+    with pytest.raises(ValueError, match=r"position_std=-0\.1 is not allowed"):
+        Vit(CONFIG, position_std=-0.1)
+    with pytest.raises(ValueError, match="positions='rotary' is not allowed; use one of sinusoidal, learned, none"):
+        Captioner(CONFIG, V, positions="rotary")
     with pytest.raises(ValueError, match="labels has 2 entries for 5 pictures"):
         Pictures(some(), [1, 2], 3)
     with pytest.raises(ValueError, match="texts has 1 entries for 5 pictures"):

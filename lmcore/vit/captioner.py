@@ -13,6 +13,8 @@ from lmcore.transformer import Decoder, TokenEmbedding
 from lmcore.vit.model import Vit, VitConfig, encoder_of
 from lmcore.vit.pictures import CaptionBatch
 
+POSITIONS = ("sinusoidal", "learned", "none")
+
 
 class Seeing(NamedTuple):
     """What the decoder knows at one step: the vectors of the patches, and two caches for every layer."""
@@ -37,17 +39,29 @@ class Captioner(nn.Module):
         config: sizes of the encoder; the decoder has the same width, heads, hidden width and dropout.
         vocab_size: V, of the captions.
         layers: how many decoder layers.
-        max_length: the most words of a caption, ⟨start⟩ counted, since every position has a vector of its own.
+        positions: of the words: ``"sinusoidal"``, ``"learned"`` or ``"none"``, see :class:`lmcore.transformer.TokenEmbedding`.
+        max_length: with learned positions, the most words of a caption, ⟨start⟩ counted.
         vit: an encoder that is there already, see :class:`lmcore.vit.VitClassifier`.
 
     Raises:
         ValueError: a size does not fit.
     """
 
-    def __init__(self, config: VitConfig, vocab_size: int, *, layers: int = 2, max_length: int = 64, vit: Vit | None = None):
+    def __init__(
+        self,
+        config: VitConfig,
+        vocab_size: int,
+        *,
+        layers: int = 2,
+        positions: str = "sinusoidal",
+        max_length: int = 64,
+        vit: Vit | None = None,
+    ):
         super().__init__()
+        if positions not in POSITIONS:
+            raise ValueError(f"positions={positions!r} is not allowed; use one of {', '.join(POSITIONS)}")
         self.vit = encoder_of(config, vit)
-        self.target = TokenEmbedding(vocab_size, config.dim, "learned", max_length, config.dropout)
+        self.target = TokenEmbedding(vocab_size, config.dim, positions, max_length, config.dropout)
         self.decoder = Decoder(
             config.dim,
             config.heads,
