@@ -36,6 +36,7 @@ MODULES = [
     "position_viewer.mjs",
     "architecture_walk.mjs",
     "cost_curves.mjs",
+    "fill_blank.mjs",
 ]
 
 
