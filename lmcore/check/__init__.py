@@ -6,6 +6,7 @@
 ``wire``             plain data as JSON and raw bytes, without pickle
 ``limit``, ``run``   one call of a student's function, under a time limit
 ``stack``, ``swap``  a student's function inside a network or a model of the book
+``encoder``          and inside MiniLM
 ``ready``            functions that a student's function may not call, as they are the answer
 ``question``         what a check knows about an exercise
 ``diagnose``         which known mistake was made, or what else to look at

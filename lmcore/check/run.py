@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from lmcore.check import swap
+from lmcore.check.encoder import in_minilm
 from lmcore.check.limit import TimeLimitError, call_within
 from lmcore.check.ready import guarded, profile_kept
 from lmcore.check.stack import step_and_stack
@@ -82,6 +83,7 @@ PROBES: dict[str, Callable[[Callable, list], Any]] = {
     "norms": swap.in_a_model(swap.norms),
     "blocks": swap.in_a_model(swap.blocks),
     "cross": swap.in_a_model(swap.cross),
+    "embeddings": swap.in_a_model(swap.embeddings, in_minilm),
 }
 
 

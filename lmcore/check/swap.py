@@ -7,6 +7,7 @@ is called instead. A case that is meant to be followed by hand (one text, or no 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmcore.attention import masked_softmax
+from lmcore.bert import Bert, BertConfig
 from lmcore.blocks import LayerNorm
 from lmcore.seq2seq import Seq2Seq
 from lmcore.transformer import TransformerLM, TransformerTranslator
@@ -82,11 +84,12 @@ class Swap:
 Maker = Callable[..., Swap | None]
 
 
-def in_a_model(make: Maker) -> Callable[[Callable, list], Any]:
+def in_a_model(make: Maker, real: Callable[[Callable, torch.device], Any] | None = None) -> Callable[[Callable, list], Any]:
     """A probe: value and gradients of one call, and for a case with a model what the model with this function does.
 
     The answer of the second kind is that of :func:`value_and_gradients` with one more entry, ``model``, which is
-    :meth:`Swap.outcome`, or ``None`` if the function does not return a tensor like the one the model needs.
+    :meth:`Swap.outcome`, or ``None`` if the function does not return a tensor like the one the model needs. With ``real``
+    the answer for a case of two texts has a further entry, ``MiniLM``: what this says of the function on the case's device.
     """
 
     def probe(function: Callable, args: list) -> Any:
@@ -96,10 +99,13 @@ def in_a_model(make: Maker) -> Callable[[Callable, list], Any]:
         if swap is None:
             return found
         value, like = found["value"], next(_leaves(kept))
-        if not isinstance(value, Tensor) or (value.shape, value.dtype) != (swap.shape, like.dtype):
-            return {**found, "model": None}
-        swap.put(function)
-        return {**found, "model": swap.outcome()}
+        fits = isinstance(value, Tensor) and (value.shape, value.dtype) == (swap.shape, like.dtype)
+        if fits:
+            swap.put(function)
+        found["model"] = swap.outcome() if fits else None
+        if real is not None and len(kept[0]) == 2:  # one such case is enough: a model with real weights takes time
+            found["MiniLM"] = real(function, like.device) if fits else None
+        return found
 
     return probe
 
@@ -219,3 +225,32 @@ def cross(
         _replace(part, forward)
 
     return Swap(model, lambda: model(sources, lengths, inputs), put, x.shape)
+
+
+def embeddings(
+    ids: Tensor, segments: Tensor, E: Tensor, P: Tensor, S: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> Swap | None:
+    """A BERT of one layer that reads the vectors ``function(ids, segments, E, P, S, weight, bias, eps)``; its logits are the
+    products of its last vectors with the embeddings E of the first seven words."""
+    if len(ids) == 1:
+        return None
+    sizes = {"vocab_size": len(E), "dim": len(weight), "max_length": len(P), "segments": len(S)}
+    config = BertConfig(**sizes, heads=1, layers=1, hidden=5, dropout=0.0, eps=eps, pooler=False)
+    model = _drawn(Bert(config), weight)
+    _set(model, {"tokens.weight": E, "positions.weight": P, "segments.weight": S, "norm.weight": weight, "norm.bias": bias})
+    lengths = torch.arange(len(ids), device=ids.device) % ids.shape[1] + 1
+
+    def run() -> Tensor:
+        return model(ids, lengths, segments) @ model.tokens.weight[:VOCABULARY].T
+
+    return Swap(model, run, partial(put_embeddings, model, ids=ids, segments=segments), torch.Size((*ids.shape, len(weight))))
+
+
+def put_embeddings(model: Bert, function: Callable, ids: Tensor, segments: Tensor) -> None:
+    """From now on a BERT that is given ``ids`` and ``segments`` reads ``function`` of them and its tables instead."""
+    tables = model.tokens.weight, model.positions.weight, model.segments.weight
+
+    def forward(x: Tensor) -> Tensor:  # the norm is the last step of the embeddings
+        return function(ids.clone(), segments.clone(), *tables, model.norm.weight, model.norm.bias, model.config.eps)
+
+    _replace(model.norm, forward)
