@@ -115,7 +115,7 @@ function render({ model, el }) {
   function drawNotice(i) {
     const known = ids.indexOf(idOf(draft.set, draft.way)) >= 0;
     notice.hidden = known;
-    if (known) return "";
+    if (known) { notice.replaceChildren(); return ""; }
     const apart = (k) => draft.set.filter((l) => !layers[k].includes(l)).length + layers[k].filter((l) => !draft.set.includes(l)).length + (how[k] !== ONE && how[k] !== draft.way ? 0.5 : 0);
     const near = names.map((_, k) => k).sort((a, b) => apart(a) - apart(b)).slice(0, 4);
     const what = draft.set.length === 0 ? "No layer is ticked." : `${upper(draft.set.length > 1 ? `the ${draft.way} of ${named(draft.set)}` : named(draft.set))} ${draft.set.length === 1 && draft.set[0] === 0 ? "were" : "was"} not computed.`;

@@ -46,7 +46,7 @@ function render({ model, el }) {
     goTo(layerNow() + way[0], columns[clamp(columns.indexOf(headNow()) + way[1], 0, columns.length - 1)]);
   });
   const numbers = h("div", { class: "lmw-facts lmw-six" }), table = h("tbody");
-  const predicted = h("div", {}, h("p", { class: "lmw-caption" }, K > SHOWN ? `Predicted: the ${SHOWN} most probable of ${K} classes` : "Predicted"), h("table", { class: "lmw-words" }, h("caption", { class: "lmw-hidden" }, "Predicted probability of every class"), table));
+  const predicted = h("div", {}, h("p", { class: "lmw-caption" }, K > SHOWN ? `Predicted: the ${SHOWN} most probable of ${K} classes` : "Predicted"), h("table", {}, h("caption", { class: "lmw-hidden" }, "Predicted probability of every class"), table));
   body.append(thumbs.node, controls(pickLayer.node, pickHead.node, pickNumbers.node), pair, h("p", { class: "lmw-legend lmw-groups", "aria-hidden": "true" },
     h("span", {}, h("i", { class: "lmw-key-asks" }), "the patch that looks"), h("span", {}, h("i", { class: "lmw-key-heat" }), "what it looks at: the larger the weight, the larger and brighter; the largest weight fills its patch")), numbers,
     h("div", {}, h("p", { class: "lmw-caption" }, "All heads, for the same image and the same patch (small square above: [CLS])"), scroller), predicted);

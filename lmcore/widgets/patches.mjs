@@ -66,7 +66,7 @@ export function smallPicture(row, { down, across, cls }, query = null) {
     without it nothing can be chosen. */
 export function patchView({ down, across }, { first = 0, choose = null, peek = () => {}, label }) {
   const [W, H] = [across * SIDE, down * SIDE], image = svg("image", { width: W, height: H, preserveAspectRatio: "none", class: "lmw-pixels" }), layer = svg("g"), spots = svg("g");
-  const picture = svg("svg", { class: "lmw-patches", viewBox: `-4 -4 ${W + 8} ${H + 8}`, role: "img" }, image,
+  const picture = svg("svg", { class: "lmw-patch-picture", viewBox: `-4 -4 ${W + 8} ${H + 8}`, role: "img" }, image,
     svg("path", { class: "lmw-patch-grid", d: Array.from({ length: across + 1 }, (_, c) => `M${c * SIDE},0V${H}`).join("") + Array.from({ length: down + 1 }, (_, r) => `M0,${r * SIDE}H${W}`).join("") }), layer, spots);
   const node = choose ? h("div", { class: "lmw-patch-box", tabindex: 0, role: "group", "aria-label": label }, picture) : h("div", { class: "lmw-patch-box" }, picture);
   const corner = (i) => [(i % across) * SIDE, Math.floor(i / across) * SIDE];
