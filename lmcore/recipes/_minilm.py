@@ -123,13 +123,13 @@ def freeze(bert: Bert, layers: int) -> None:
             part.requires_grad_(False)
 
 
-@torch.no_grad()
 def outputs(model: Callable[[Tensor, Tensor], Tensor], examples: Examples) -> Iterator[tuple[int, Tensor]]:
     """The number of every text, and what ``model(ids, lengths)`` says of it; of one output per token those of real tokens."""
     order = pooled(None, examples.texts.lengths, examples.batch_size)
     for rows in (order[i : i + examples.batch_size] for i in range(0, len(order), examples.batch_size)):
         ids, lengths, _ = examples.batch(rows)
-        found = model(ids, lengths).float().cpu()
+        with torch.no_grad():
+            found = model(ids, lengths).float().cpu()
         for row, length, output in zip(rows, lengths.tolist(), found, strict=True):
             yield int(row), output if output.ndim == 1 else output[:length]
 

@@ -179,14 +179,14 @@ def run(sizes: Sizes, page: ledger.Page, checkpoint: Path | None = None) -> None
         kind: Any = SentencePairs if name in paired else MaskedTexts
         held = [kind(new, sizes.batch_size, shuffle=False, epochs=1, **how) for _ in range(2)]  # the same pieces are hidden
         found = measure(model, held[0])
-        page.log(f"{name}.bits", evaluate.bits(found.loss))
-        page.log(f"{name}.unigram_bits", unigram_bits(counts, held[1]))
+        bits = page.log(f"{name}.bits", evaluate.bits(found.loss))
+        alone = page.log(f"{name}.unigram_bits", unigram_bits(counts, held[1]))
         page.log(f"{name}.accuracy", 100 * found.accuracy)
         page.log(f"{name}.hidden_pieces", found.places)
         if found.pairs:
             page.log(f"{name}.next_accuracy", 100 * found.next_accuracy)
             page.log(f"{name}.pairs", found.pairs)
-        print(f"{name}: {evaluate.bits(found.loss):.3f} bits per hidden piece", flush=True)
+        print(f"{name}: {bits:.3f} bits per hidden piece, {alone:.3f} by frequency alone", flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

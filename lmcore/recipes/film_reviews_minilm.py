@@ -11,6 +11,7 @@ its parts, is trained with the largest number of labels only. Scale ``full`` tra
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -70,9 +71,8 @@ def run(sizes: Sizes, page: ledger.Page) -> None:
         DownloadError: the reviews are not there and cannot be fetched.
         FileNotFoundError: MiniLM is not installed.
     """
-    encoder, tokenizer = pretrained.minilm()
-    weights, config = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}, encoder.config
     reviews = corpora.film_reviews()
+    encoder, tokenizer = pretrained.minilm()
     test = reviews.test[: sizes.test]
     order = generator(page.seed, 0).permutation(len(reviews.train))
     wanted = [int(n) or len(order) for n in sizes.labels.split()]
@@ -85,7 +85,7 @@ def run(sizes: Sizes, page: ledger.Page) -> None:
     def labelled(n: int) -> list[Review]:
         return [reviews.train[i] for i in order[:n]]
 
-    unseen = examples(test, config.max_length)
+    unseen = examples(test, encoder.config.max_length)
     right = np.array([review.label for review in test])
     known = labelled(max(wanted))
     vectors = [sentence_vectors(encoder.to(page.device), part) for part in (examples(known, sizes.longest), unseen)]
@@ -96,10 +96,8 @@ def run(sizes: Sizes, page: ledger.Page) -> None:
     for kind, numbers in (("tuned", wanted), ("fresh", fresh)):
         for n in numbers:
             torch.manual_seed(page.seed)
-            bert = Bert(config)
-            if kind == "tuned":
-                bert.load_state_dict(weights)
-                _minilm.freeze(bert, sizes.frozen)
+            bert = deepcopy(encoder) if kind == "tuned" else Bert(encoder.config)
+            _minilm.freeze(bert, sizes.frozen if kind == "tuned" else 0)
             model = BertClassifier(bert, 2).to(page.device)
             _minilm.train(
                 model, examples(labelled(n), sizes.longest), loss, epochs=sizes.epochs_of(n),

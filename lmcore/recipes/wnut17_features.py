@@ -36,7 +36,7 @@ class Sizes:
     hidden: int = 64
     dropout: float = 0.3
     batch_size: int = 32
-    epochs: int = 5
+    epochs: int = 4
     lr: float = 3e-3
     weight_decay: float = 0.01
     sentences: int = 10_000
@@ -138,9 +138,9 @@ def run(sizes: Sizes, page: ledger.Page) -> None:
         DownloadError: the sentences are not there and cannot be fetched.
         FileNotFoundError: MiniLM is not installed.
     """
+    corpus = corpora.wnut17()
     encoder, tokenizer = pretrained.minilm()
     encoder.to(page.device)
-    corpus = corpora.wnut17()
     train, valid, test = (part[: sizes.sentences] for part in (corpus.train, corpus.valid, corpus.test))
     names = _minilm.tag_names(corpus.train)
     states = [features(encoder, tokenizer, part, sizes.batch_size) for part in (train, valid, test)]

@@ -46,8 +46,8 @@ def run(sizes: Sizes, page: ledger.Page) -> None:
         DownloadError: the sentences are not there and cannot be fetched.
         FileNotFoundError: MiniLM is not installed.
     """
-    encoder, tokenizer = pretrained.minilm()
     corpus = corpora.wnut17()
+    encoder, tokenizer = pretrained.minilm()
     train, *parts = (part[: sizes.sentences] for part in (corpus.train, corpus.valid, corpus.test))
     names = _minilm.tag_names(corpus.train)
     _minilm.freeze(encoder, sizes.frozen)
