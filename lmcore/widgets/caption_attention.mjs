@@ -58,7 +58,7 @@ function render({ model, el }) {
     onCls.hidden = !grid.cls;
     if (grid.cls) onCls.replaceChildren(h("span", { class: "lmw-cls-well", "aria-hidden": "true" }, h("i", { style: { width: `${100 * Math.sqrt(weights[0] / top)}%`, height: `${100 * Math.sqrt(weights[0] / top)}%` } })), h("span", { "data-cls": weights[0] }, `on [CLS]: ${percent(weights[0])}`));
     const most = weights.indexOf(top), spread = breadth(weights);
-    numbers.replaceChildren(...facts({ most: ["looks most at", keyName(most, grid).replace("the patch in ", ""), most], top: ["with the weight", percent(top), top], spread: [`as if evenly over, of ${S}`, spread.toFixed(1), spread] }));
+    numbers.replaceChildren(...facts({ most: ["looks most at", keyName(most, grid).replace("the patch in ", ""), most], top: ["with the weight", percent(top), top], spread: [`spread as if evenly over, of ${S}`, spread.toFixed(1), spread] }));
     if (t !== chosen) return;
     say(`Image ${n + 1} of ${captions.length}, “${captions[n].join(" ")}”. Word ${chosen + 1} of ${captions[n].length}, “${word}”, looks most at ${largest(weights).map((s) => `${keyName(s, grid)} (${percent(weights[s])})`).join(", ")}. Its weight is spread as if evenly over ${spread.toFixed(1)} of ${S} places.`);
   }

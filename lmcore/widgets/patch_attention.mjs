@@ -93,7 +93,7 @@ function render({ model, el }) {
     const most = weights.indexOf(top), spread = breadth(weights), far = distance(weights, query);
     numbers.replaceChildren(...facts({
       most: ["looks most at", most === query ? "itself" : keyName(most, grid).replace("the patch in ", ""), most], top: ["with the weight", percent(top), top], own: [query ? "weight on itself" : "[CLS] on itself", percent(weights[query]), weights[query]],
-      cls: ["weight on [CLS]", percent(weights[0]), weights[0]], spread: [`as if evenly over, of ${T}`, spread.toFixed(1), spread], distance: ["mean distance, pixels", far === null ? "none" : far.toFixed(1), far ?? ""],
+      cls: ["weight on [CLS]", percent(weights[0]), weights[0]], spread: [`spread as if evenly over, of ${T}`, spread.toFixed(1), spread], distance: ["mean distance, pixels", far === null ? "none" : far.toFixed(1), far ?? ""],
     }));
     drawWall(n, query);
     if (classesOf !== n) { drawClasses(n); classesOf = n; }
