@@ -13,11 +13,12 @@ import numpy as np
 import torch
 os.environ.update(LMCORE_DATA="no-such-folder", LMCORE_MIRROR="http://127.0.0.1:9", NO_PROXY="127.0.0.1", LMCORE_DEVICE="cpu")
 from lmcore import analogies, check, corpora, device, embeddings, evaluate, gradients, ledger
-from lmcore import pretrained, recurrent, rnn, schedules, train, widgets, world
+from lmcore import pretrained, recurrent, rnn, schedules, train, vit, widgets, world
 from lmcore.analogies import WordVectors
 from lmcore.attention import AdditiveAttention, Cache, MultiHeadAttention, attend, causal_mask, look_up
 from lmcore.attention import padding_mask, scaled_dot_product
 from lmcore.batches import Contexts, Lanes, Padded, Windows
+from lmcore import bert
 from lmcore.bert import Bert, BertConfig, contextual_vectors, inputs, mean_pool, sentence_vectors, word_places
 from lmcore.blocks import EncoderLayer, FeedForward, LayerNorm
 from lmcore.bpe import BPE
@@ -60,6 +61,8 @@ heads, filled = MultiHeadAttention(5, 1), Cache()
 filled.append(asks[:, None], asks[:, None])
 translator = Seq2Seq(7, 7, 3, 5)
 reader = Bert(BertConfig(12, dim=6, heads=2, layers=1, hidden=5, max_length=4))
+known = bert.word_tokenizer(["a", "b"])
+hidden = dict(tokenizer=known, seed=3)
 pixels = torch.zeros(2, 1, 4, 6)
 small = VitConfig((4, 6), patch=2, channels=1, dim=6, heads=2, layers=1, hidden=5)
 sees = VitClassifier(small, 3)
@@ -489,6 +492,59 @@ BERT_AND_PRETRAINED = {
     "contextual_vectors(reader, piece, [('aa', 'aa')], layer=2)": ("layer=2", "0 (embeddings) to 1"),
     "sentence_vectors(reader, piece, 'aa')": ("'aa'", "[text]"),
     "mean_pool(asks, torch.ones(3))": ("(2, 3, 5)", "(3,)"),
+    "BertConfig(12, std=0)": ("std=0", "above 0"),
+    "bert.BertMaskedLM(12)": ("int", "BertConfig of a fresh one"),
+    "bert.BertPretraining(words)": ("WordTokenizer", "BertConfig"),
+    "bert.BertClassifier(reader, 0)": ("classes=0", "at least 1"),
+    "bert.BertClassifier(reader, 2, dropout=1)": ("dropout=1", "up to, but not including, 1"),
+    "bert.BertTagger(reader, 2.5)": ("tags=2.5", "whole number"),
+    "bert.BertSpans(None)": ("NoneType", "Bert"),
+    "bert.BertTagger(reader, 3)(ids)": ("shape (2,)", "2 axes"),
+    "bert.masked_loss(asks, ids)": ("(2, 3)", "(2,)"),
+    "bert.masked_loss(asks, [[1]])": ("targets", "list", "torch.tensor"),
+    "bert.masked_loss(asks, torch.full((2, 3), 5))": ("5", "0 to 4, or -100"),
+    "bert.tagging_loss(asks, torch.full((2, 3), -1))": ("-1", "0 to 4, or -100"),
+    "bert.classification_loss(asks[0], torch.tensor([0, 1, 5]))": ("5", "0 to 4"),
+    "bert.classification_loss(asks, ids)": ("(2, 3, 5)", "(B, K)"),
+    "bert.span_loss(bert.Spans(asks[0], asks[0]), torch.ones(3).long(), torch.full((3,), 5))": ("ends=[5, 5, 5]", "below [5"),
+    "bert.best_span(bert.Spans(asks[0], asks[0]), longest=0)": ("longest=0", "at least 1"),
+    "bert.best_span(bert.Spans(asks[0], asks[0]), torch.zeros(3, 5).bool())": ("text 0", "no place"),
+    "bert.mask_tokens([[1]], mask_id=4, random_ids=ids, rng=np.random.default_rng(0))": ("a list", "(B, T)"),
+    "bert.mask_tokens(ids[None], mask_id=4, random_ids=ids[:0], rng=np.random.default_rng(0))": ("(0,)", "at least one id"),
+    "bert.mask_tokens(ids[None], mask_id=4, random_ids=ids, rng=3)": ("3", "default_rng"),
+    "bert.mask_tokens(ids[None], noise=0.15, mask_id=4, random_ids=ids, rng=np.random.default_rng(0))": (
+        "0.15",
+        "MaskingNoise",
+    ),
+    "bert.MaskedTexts('a b', 2, **hidden)": ("one text", "[text]"),
+    "bert.MaskedTexts([3], 2, **hidden)": ("at least one string",),
+    "bert.MaskedTexts(['a'], 2, tokenizer=words)": ("WordTokenizer", "WordPiece"),
+    "bert.MaskedTexts(['a'], 2, random_words=['zebra'], **hidden)": ("'zebra'", "no token"),
+    "bert.MaskedTexts(['a'], 2, pool=0, **hidden)": ("pool=0", "at least 1"),
+    "bert.MaskedTexts(['a'], 2, longest=2, **hidden)": ("longest=2", "at least 5"),
+    "bert.SentencePairs([['a', 'b']], 2, **hidden)": ("1 documents", "second such document"),
+    "bert.SentencePairs(['a b'], 2, **hidden)": ("lists of sentences",),
+    "bert.SentencePairs([['a', 3]], 2, **hidden)": ("a sentence a string",),
+    "bert.word_tokenizer(['a b'])": ("'a b'", "without white space"),
+    "bert.word_tokenizer([])": ("empty", "no word"),
+    "bert.pretrain(reader, [], steps=0, lr=1)": ("steps=0", "at least 1"),
+    "bert.measure(reader, [])": ("no word was chosen", "higher rate"),
+    "bert.best_possible(tiny, known, [])": ("no word was chosen", "higher rate"),
+    "bert.fill(bert.BertMaskedLM(BertConfig(12, dim=6, heads=2, layers=1)), known, 'a b')": ("'a b'", "[MASK]"),
+    "bert.fill(bert.BertMaskedLM(BertConfig(12, dim=6, heads=2, layers=1)), known, '[MASK]', top=0)": ("top=0", "at least 1"),
+    "bert.word_inputs(known, ['a b'])": ("at least one list of words",),
+    "bert.word_targets(bert.word_inputs(known, [['a', 'b']]), [[1]])": ("1 tags", "2 words", "one tag per word"),
+    "bert.layer_features(reader, known, [['a'] * 9])": ("11 tokens", "1 to 4"),
+    "bert.LayerChoice('sum', 12)": ("'sum'", "embeddings, last"),
+    "bert.LayerChoice('concatenated_last_four', 2)": ("at least 4", "has 2"),
+    "bert.LayerChoice('last', 2)(torch.zeros(1, 4, 2, 3))": ("4 layers", "2 and the embeddings"),
+    "bert.WeightedSum(0)": ("n=0", "at least 1"),
+    "bert.concatenated(torch.zeros(1, 3, 2, 3))": ("2 layers", "4 are needed"),
+    "pretrained.head_names(Bert, 2)": ("Bert", "BertPretraining"),
+    'pretrained.load_bert_for("no-such-folder", bert.BertTagger)': ("config.json", "no-such-folder"),
+    'pretrained.load_labels("no-such-folder")': ("config.json", "no-such-folder"),
+    'save_bert("no-such-folder", words, piece)': ("WordTokenizer", "cannot be saved"),
+    'save_bert("no-such-folder", bert.BertTagger(reader, 3), piece, ["O"])': ("['O']", "3 different names"),
     "from_huggingface(reader, {}, bert_names(1))": ("lacks 23 names", "embeddings.LayerNorm.bias"),
     "from_huggingface(reader, {}, {})": ("the name table", "lacks 19 names"),
     "to_huggingface(reader, bert_names(2))": ("12 names", "does not know", "layers.1."),
@@ -523,6 +579,8 @@ VISION = {
     "Pictures(pixels, [1], 2)": ("1 entries", "2 pictures"),
     "Pictures([[0.5]], [1], 2)": ("list", "(N, h, w)"),
     "Pictures(pixels, [0.5, 1.5], 2)": ("labels", "whole numbers"),
+    "vit.moved(pixels, 4)": ("(2, 1, 4, 6)", "sides above most=4"),
+    "vit.moved(pixels, -1)": ("most=-1", "at least 0"),
     "Captions(pixels, [[3]], 2, pad=0, start=1, end=2)": ("1 entries", "2 pictures"),
     "pretrained.load_vit('nowhere')": ("config.json", "needs it"),
     "pretrained.load_vit_classifier('nowhere')": ("config.json", "needs it"),

@@ -20,6 +20,7 @@ from lmcore.vit import (
     VitClassifier,
     VitConfig,
     caption_loss,
+    moved,
     patchify,
     picture_loss,
     unpatchify,
@@ -330,6 +331,27 @@ def test_captions_stay_with_their_pictures():
             assert target[: len(text) + 1].tolist() == [*text, END]
             assert (read[len(text) + 1 :] == PAD).all()
             assert (target[len(text) + 1 :] == IGNORE).all()
+
+
+def test_pictures_move_by_whole_pixels_in_all_directions():
+    torch.manual_seed(0)
+    images = torch.zeros(3000, 2, 7, 11)
+    images[:, 1, 3, 5] = torch.arange(1.0, 3001)
+    found = moved(images, 2)
+    assert found.shape == images.shape
+    assert torch.equal(found.amax((1, 2, 3)), torch.arange(1.0, 3001))  # every picture its own, none lost
+    assert torch.equal((found > 0).sum((1, 2, 3)), torch.ones(3000, dtype=torch.long))
+    places = torch.nonzero(found[:, 1])[:, 1:] - torch.tensor([3, 5])
+    assert {tuple(place) for place in places.tolist()} == {(y, x) for y in range(-2, 3) for x in range(-2, 3)}
+    assert places.double().mean(0).abs().max() < 0.15
+    assert moved(images, 0) is images
+
+
+def test_what_leaves_the_picture_is_gone_and_paper_comes_in():
+    torch.manual_seed(1)
+    found = moved(torch.ones(500, 1, 5, 5), 2)
+    assert set(found.sum((1, 2, 3)).int().tolist()) == {a * b for a in (3, 4, 5) for b in (3, 4, 5)}
+    assert torch.equal(moved(torch.ones(50, 1, 5, 5), 2, paper=1), torch.ones(50, 1, 5, 5))
 
 
 # ---------------------------------------------------------------- wrong calls

@@ -9,14 +9,12 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lmcore import corpora, device, ledger
 from lmcore.corpora import Digits, Images
 from lmcore.train import fit, progress
-from lmcore.vit import Pictures, Vit, VitClassifier, VitConfig, picture_loss
+from lmcore.vit import Pictures, Vit, VitClassifier, VitConfig, moved, picture_loss
 
 SIDE, CLASSES = 28, 10
 
@@ -75,18 +73,6 @@ def vit(sizes: Sizes) -> nn.Module:
 
 
 READERS: dict[str, Callable[[Sizes], nn.Module]] = {"MLP": mlp, "CNN": cnn, "ViT": vit}
-
-
-def moved(images: Float[Tensor, "B 1 h w"], most: int) -> Float[Tensor, "B 1 h w"]:
-    """Every picture moved by up to ``most`` pixels down or up and across, at random; what comes in is paper, 0."""
-    if not most:
-        return images
-    count, _, height, width = images.shape
-    wide = F.pad(images[:, 0], (most,) * 4)
-    by = torch.randint(2 * most + 1, (2, count, 1), device=images.device)
-    rows, columns = by[0] + torch.arange(height, device=by.device), by[1] + torch.arange(width, device=by.device)
-    which = torch.arange(count, device=by.device)[:, None, None]
-    return wide[which, rows[:, :, None], columns[:, None]][:, None]
 
 
 def run(sizes: Sizes, page: ledger.Page, digits: Digits | None = None) -> None:

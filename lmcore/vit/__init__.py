@@ -11,7 +11,7 @@ A picture is a tensor of channels, rows and columns, ``[B c h w]``. Weights that
 from lmcore.vit.captioner import Captioner, Seeing, caption_loss
 from lmcore.vit.model import Vit, VitClassifier, VitConfig, picture_loss
 from lmcore.vit.patches import patchify, unpatchify
-from lmcore.vit.pictures import CaptionBatch, Captions, Pictures
+from lmcore.vit.pictures import CaptionBatch, Captions, Pictures, moved
 
 __all__ = [
     "CaptionBatch",
@@ -23,6 +23,7 @@ __all__ = [
     "VitClassifier",
     "VitConfig",
     "caption_loss",
+    "moved",
     "patchify",
     "picture_loss",
     "unpatchify",

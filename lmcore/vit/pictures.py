@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
-from lmcore.batches import Batches, Ids, Padded, flat
+from lmcore.batches import Batches, Ids, Padded, at_least, flat
 
 
 class Pictures(Batches):
@@ -35,6 +36,34 @@ class Pictures(Batches):
     def batch(self, rows: np.ndarray) -> tuple[Float[Tensor, "B c h w"], Int[Tensor, " B"]]:
         at = torch.as_tensor(rows, device=self.device)
         return self.images[at], self.labels[at]
+
+
+def moved(images: Float[Tensor, "B c h w"], most: int, paper: float | int = 0.0) -> Float[Tensor, "B c h w"]:
+    """Every picture moved at random, down or up and across, by up to ``most`` pixels each.
+
+    Copies that are moved tell a model what a convolution knows by design: that a thing is the same thing in another place.
+
+    Args:
+        images: the pictures.
+        most: the most pixels; 0 leaves the pictures as they are.
+        paper: what comes in where a picture has moved away.
+
+    Raises:
+        ValueError: no pictures of this shape, or ``most`` is negative or as large as a side.
+    """
+    at_least(0, most=most)
+    if not isinstance(images, Tensor) or images.ndim != 4 or most >= min(images.shape[2:]):
+        given = f"shape {tuple(images.shape)}" if isinstance(images, Tensor) else f"a {type(images).__name__}"
+        raise ValueError(f"images must be a tensor (B, c, h, w) with sides above most={most}; got {given}")
+    if not most:
+        return images
+    count, _, height, width = images.shape
+    wide = F.pad(images, (most,) * 4, value=paper).permute(0, 2, 3, 1)
+    down, across = torch.randint(2 * most + 1, (2, count, 1), device=images.device)
+    rows = down + torch.arange(height, device=images.device)
+    columns = across + torch.arange(width, device=images.device)
+    which = torch.arange(count, device=images.device)[:, None, None]
+    return wide[which, rows[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
 
 
 class CaptionBatch(NamedTuple):
