@@ -63,6 +63,7 @@ translator = Seq2Seq(7, 7, 3, 5)
 reader = Bert(BertConfig(12, dim=6, heads=2, layers=1, hidden=5, max_length=4))
 known = bert.word_tokenizer(["a", "b"])
 hidden = dict(tokenizer=known, seed=3)
+dice = np.random.default_rng(0)
 pixels = torch.zeros(2, 1, 4, 6)
 small = VitConfig((4, 6), patch=2, channels=1, dim=6, heads=2, layers=1, hidden=5)
 sees = VitClassifier(small, 3)
@@ -509,10 +510,10 @@ BERT_AND_PRETRAINED = {
     "bert.span_loss(bert.Spans(asks[0], asks[0]), torch.ones(3).long(), torch.full((3,), 5))": ("ends=[5, 5, 5]", "below [5"),
     "bert.best_span(bert.Spans(asks[0], asks[0]), longest=0)": ("longest=0", "at least 1"),
     "bert.best_span(bert.Spans(asks[0], asks[0]), torch.zeros(3, 5).bool())": ("text 0", "no place"),
-    "bert.mask_tokens([[1]], mask_id=4, random_ids=ids, rng=np.random.default_rng(0))": ("a list", "(B, T)"),
-    "bert.mask_tokens(ids[None], mask_id=4, random_ids=ids[:0], rng=np.random.default_rng(0))": ("(0,)", "at least one id"),
+    "bert.mask_tokens([[1]], mask_id=4, random_ids=ids, rng=dice)": ("a list", "(B, T)"),
+    "bert.mask_tokens(ids[None], mask_id=4, random_ids=ids[:0], rng=dice)": ("(0,)", "at least one id"),
     "bert.mask_tokens(ids[None], mask_id=4, random_ids=ids, rng=3)": ("3", "default_rng"),
-    "bert.mask_tokens(ids[None], noise=0.15, mask_id=4, random_ids=ids, rng=np.random.default_rng(0))": (
+    "bert.mask_tokens(ids[None], noise=0.15, mask_id=4, random_ids=ids, rng=dice)": (
         "0.15",
         "MaskingNoise",
     ),

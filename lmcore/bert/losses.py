@@ -24,6 +24,7 @@ def masked_loss(logits: Float[Tensor, "*shape V"], targets: Int[Tensor, "*shape"
     Raises:
         ValueError: shapes that do not fit, or a target that is neither a word nor IGNORE.
     """
+    _tensors(logits=logits, targets=targets)
     if logits.shape[:-1] != targets.shape:
         raise ValueError(
             f"logits {tuple(logits.shape)} need one target for each of their rows, {tuple(logits.shape[:-1])}; "
@@ -63,6 +64,7 @@ def classification_loss(logits: Float[Tensor, "B K"], labels: Int[Tensor, " B"])
     Raises:
         ValueError: shapes that do not fit, or a label that is no class.
     """
+    _tensors(logits=logits, labels=labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(f"logits must be (B, K) and labels (B,); got {tuple(logits.shape)} and {tuple(labels.shape)}")
     _in_range("labels", labels, logits.shape[-1], ignored=False)
@@ -92,6 +94,7 @@ def span_loss(
     Raises:
         ValueError: a place outside its text.
     """
+    _tensors(starts=starts, ends=ends)
     T = spans.start.shape[1]
     most = torch.full_like(starts, T) if lengths is None else lengths
     for name, places in (("starts", starts), ("ends", ends)):
@@ -133,8 +136,14 @@ def _real(logits: Tensor, lengths: Tensor | None) -> Tensor:
     return logits.masked_fill(torch.arange(logits.shape[1], device=logits.device) >= lengths[:, None], -torch.inf)
 
 
+def _tensors(**given: object) -> None:
+    for name, value in given.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{name} must be a tensor; got a {type(value).__name__}. Use torch.tensor(…)")
+
+
 def _in_range(name: str, targets: Tensor, classes: int, ignored: bool = True) -> None:
-    if targets.device.type != "cpu":  # looking would make the device wait
+    if targets.device.type != "cpu" or torch.compiler.is_compiling():  # looking would make the device wait
         return
     wrong = (targets < 0) | (targets >= classes)
     wrong = wrong & (targets != IGNORE) if ignored else wrong

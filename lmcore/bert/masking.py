@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from lmcore.attention.masks import given
 from lmcore.batches import IGNORE, Batches, at_least, generator
 from lmcore.bert.texts import special_ids
 from lmcore.wordpiece import BERT_SPECIAL, WordPiece
@@ -71,9 +72,9 @@ def mask_tokens(
             f"noise must be a MaskingNoise and rng numpy's Generator; got {noise!r} and {rng!r}. Use np.random.default_rng(0)"
         )
     at_least(0, mask_id=mask_id)
-    if ids.ndim != 2 or random_ids.ndim != 1 or not len(random_ids):
+    if [getattr(part, "ndim", 0) for part in (ids, random_ids)] != [2, 1] or not len(random_ids):
         raise ValueError(
-            f"ids must be (B, T) and random_ids at least one id; got shapes {tuple(ids.shape)} and {tuple(random_ids.shape)}"
+            f"ids must be a tensor (B, T) and random_ids one of at least one id; got {given(ids)} and {given(random_ids)}"
         )
     choice, fate = (torch.as_tensor(rng.random(ids.shape), device=ids.device) for _ in range(2))
     words = random_ids.to(ids.device)[torch.as_tensor(rng.integers(len(random_ids), size=ids.shape), device=ids.device)]
