@@ -43,7 +43,7 @@ class Sizes:
     batch_size: int = 16
     epochs: int = 1
     most_epochs: int = 8
-    passes: int = 1_024
+    passes: int = 1_536
     lr: float = 3e-4
     fresh_lr: float = 3e-4
     weight_decay: float = 0.01
