@@ -59,7 +59,7 @@ SIZES = {
     "small": Sizes(),
     "full": Sizes(
         more=True, vocabulary=8_000, longest=128, dim=384, heads=6, layers=6, hidden=1_536, dropout=0.1, batch_size=256,
-        steps=40_000, lr=5e-4, save_every=1_000,
+        steps=20_000, lr=5e-4, save_every=1_000,
     ),
 }  # fmt: skip
 
