@@ -62,6 +62,7 @@ filled.append(asks[:, None], asks[:, None])
 translator = Seq2Seq(7, 7, 3, 5)
 reader = Bert(BertConfig(12, dim=6, heads=2, layers=1, hidden=5, max_length=4))
 known = bert.word_tokenizer(["a", "b"])
+filler = bert.BertMaskedLM(BertConfig(len(known), dim=6, heads=2, layers=1))
 hidden = dict(tokenizer=known, seed=3)
 dice = np.random.default_rng(0)
 pixels = torch.zeros(2, 1, 4, 6)
@@ -531,8 +532,9 @@ BERT_AND_PRETRAINED = {
     "bert.pretrain(reader, [], steps=0, lr=1)": ("steps=0", "at least 1"),
     "bert.measure(reader, [])": ("no word was chosen", "higher rate"),
     "bert.best_possible(tiny, known, [])": ("no word was chosen", "higher rate"),
-    "bert.fill(bert.BertMaskedLM(BertConfig(12, dim=6, heads=2, layers=1)), known, 'a b')": ("'a b'", "[MASK]"),
-    "bert.fill(bert.BertMaskedLM(BertConfig(12, dim=6, heads=2, layers=1)), known, '[MASK]', top=0)": ("top=0", "at least 1"),
+    "bert.fill(bert.BertMaskedLM(reader), known, '[MASK]')": ("9 tokens", "the model 12"),
+    "bert.fill(filler, known, 'a b')": ("'a b'", "[MASK]"),
+    "bert.fill(filler, known, '[MASK]', top=0)": ("top=0", "at least 1"),
     "bert.word_inputs(known, ['a b'])": ("at least one list of words",),
     "bert.word_targets(bert.word_inputs(known, [['a', 'b']]), [[1]])": ("1 tags", "2 words", "one tag per word"),
     "bert.layer_features(reader, known, [['a'] * 9])": ("11 tokens", "1 to 4"),

@@ -24,7 +24,9 @@ class Posterior(Protocol):
 
     def posterior(
         self, tokens: Sequence[str], masked: Sequence[int], noise: MaskingNoise | None = None
-    ) -> dict[int, dict[str, float]]: ...
+    ) -> dict[int, dict[str, float]]:
+        """As :meth:`lmcore.world.World.posterior`."""
+        ...
 
 
 def pretrain(
@@ -169,10 +171,14 @@ def fill(
         top: how many tokens for each blank; None for all. Their probabilities are those among all tokens.
 
     Raises:
-        ValueError: there is no blank, or the text is too long for the model.
+        ValueError: there is no blank, the text is too long for the model, or the tokeniser is that of another model.
     """
     device = next(model.parameters()).device
     at_least(1, top=1 if top is None else top)
+    if len(tokenizer) != model.bert.config.vocab_size:
+        raise ValueError(
+            f"the tokeniser has {len(tokenizer)} tokens, the model {model.bert.config.vocab_size}; take the model's own"
+        )
     given = inputs(tokenizer, [text], device)
     places = given.ids == special_ids(tokenizer, (MASK_TOKEN,))[0]
     if not bool(places.any()):
@@ -180,7 +186,7 @@ def fill(
     out = model.eval()(*given, places=places)
     logits = out[0] if isinstance(out, tuple) else out
     found = logits.double().softmax(-1).sort(dim=-1, descending=True, stable=True)
-    top = min(len(tokenizer), logits.shape[-1] if top is None else top)
+    top = len(tokenizer) if top is None else min(top, len(tokenizer))
     return [
         {tokenizer.vocabulary[i]: p for i, p in zip(ids, values, strict=True)}
         for ids, values in zip(found.indices[:, :top].tolist(), found.values[:, :top].tolist(), strict=True)
