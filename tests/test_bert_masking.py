@@ -133,12 +133,13 @@ def test_the_posterior_loses_on_these_batches_what_it_expects_to_lose():
 
 
 def test_the_best_possible_loss_is_that_of_bayes_over_all_sixteen_texts():
-    tiny, tokenizer, batches = stream(PAPER, n=101)
+    noise = MaskingNoise(rate=0.3, mask=0.5, random=0.3)
+    tiny, tokenizer, batches = stream(noise, n=101)
     texts, number = dict(tiny.enumerate_texts()), {word: n for n, word in enumerate(tiny.vocabulary)}
 
     def likelihood(shown: list[str], text: tuple[str, ...], place: int) -> float:
         seen = [number.get(word, -1) for word in shown]
-        ways = [PAPER.likelihood(s, len(number), chosen=i == place)[number[text[i]]] for i, s in enumerate(seen)]
+        ways = [noise.likelihood(s, len(number), chosen=i == place)[number[text[i]]] for i, s in enumerate(seen)]
         return float(np.prod(ways))
 
     losses, entropies = [], []
@@ -152,7 +153,7 @@ def test_the_best_possible_loss_is_that_of_bayes_over_all_sixteen_texts():
                 shares = np.array([value for value in found.values() if value > 0]) / found.total()
                 losses.append(-np.log(found[tokenizer.vocabulary[targets[place + 1]]] / found.total()))
                 entropies.append(-(shares * np.log(shares)).sum())
-    best = best_possible(tiny, tokenizer, stream(PAPER, n=101)[2])
+    best = best_possible(tiny, tokenizer, stream(noise, n=101)[2], noise)
     assert best.places == len(losses) > 50
     assert best.loss == pytest.approx(np.mean(losses), abs=1e-9)
     assert best.entropy == pytest.approx(np.mean(entropies), abs=1e-9)
