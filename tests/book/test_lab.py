@@ -155,6 +155,8 @@ def test_a_chapter_opens_as_a_notebook_and_runs(lab: Lab, chapter: str) -> None:
         while lab.ask_kernel(STATE) == before:
             assert time.monotonic() < end, "a change in the figure did not reach Python"
             time.sleep(0.3)
+        if "FillBlank(" in (ROOT / f"{chapter}.md").read_text(encoding="utf-8"):
+            compare_blanks(page, lab)
         assert view.requests == [], "JupyterLab asked another host"
 
 
@@ -176,6 +178,28 @@ def use(page: Page, figure: Any) -> None:
             act(control)
             return
     pytest.fail("the figure has no control that this test knows")
+
+
+BLANKS = """
+import json
+from ipywidgets.widgets.widget import _instances
+from lmcore.widgets import FillBlank
+widget = next(w for w in _instances.values() if isinstance(w, FillBlank))
+print(json.dumps([widget.text, widget.fill()]))
+"""
+
+
+def compare_blanks(page: Page, lab: Lab) -> None:
+    """The model that runs in the page, with the weights from the kernel, expects what it expects in Python."""
+    figure = page.locator(".lmw-fill").first
+    figure.scroll_into_view_if_needed(timeout=30_000)
+    text, blanks = lab.ask_kernel(BLANKS)
+    expect(figure.locator(".lmw-answers")).to_have_attribute("data-text", text, timeout=30_000)
+    shown = figure.evaluate(
+        """(f) => [...f.querySelectorAll('.lmw-answer')].map((a) => Object.fromEntries(
+            [...a.querySelectorAll('tbody tr')].map((row) => [row.dataset.word, +row.dataset.p])))"""
+    )
+    assert shown == [pytest.approx(blank, abs=1e-5) for blank in blanks]
 
 
 def test_no_news_no_updates_no_extension_manager(lab: Lab) -> None:
