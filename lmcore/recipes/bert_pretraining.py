@@ -144,9 +144,7 @@ def run(sizes: Sizes, page: ledger.Page, checkpoint: Path | None = None) -> None
     loose = [text for part, _ in single.values() for text in part]
     tokenizer = WordPiece.train("\n".join([*map("\n".join, whole), *loose]), sizes.vocabulary)
     how: dict[str, Any] = {"tokenizer": tokenizer, "longest": sizes.longest, "device": page.device}
-    pairs = SentencePairs(
-        [document for part, _ in paired.values() for document in part], sizes.batch_size, seed=page.seed, **how
-    )
+    pairs = SentencePairs(whole, sizes.batch_size, seed=page.seed, **how)
     streams: list[MaskedTexts | SentencePairs] = [pairs]
     ids = list(pairs.sentences)
     if loose:

@@ -25,8 +25,6 @@ from lmcore.bert import Bert, BertClassifier, classification_loss, mean_pool
 from lmcore.corpora import Review
 from lmcore.recipes import _minilm
 
-ALL = 0  # a number of labels: as many as there are
-
 
 @dataclass(frozen=True)
 class Sizes:
