@@ -205,7 +205,11 @@ def same(a, b) -> bool:
     return all(x is y is None or torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.parametrize("make", [texts, pairs])
+def sorted_pairs(tokenizer, **how):
+    return pairs(tokenizer, pool=3, **how)
+
+
+@pytest.mark.parametrize("make", [texts, pairs, sorted_pairs])
 def test_a_stream_goes_on_exactly_where_it_stopped(make, tokenizer):
     whole = list(itertools.islice(make(tokenizer, seed=5), 23))
     again = make(tokenizer, seed=5)
