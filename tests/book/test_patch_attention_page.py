@@ -164,6 +164,7 @@ def test_by_keyboard_alone(tmp_path: Path) -> None:
             ("ArrowRight", 6),  # no way round the edge
             ("ArrowDown", 6),
             ("ArrowUp", 3),
+            ("ArrowRight", 3),
             ("Home", 0),
             ("End", 6),
             ("ArrowLeft", 5),
