@@ -1,5 +1,7 @@
 """The files of the built site: links, downloads, contracts, solutions and outputs are what they should be."""
 
+import gzip
+import json
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -8,6 +10,7 @@ import pytest
 
 import exercises
 from tests.book.contents import CHAPTERS, EXERCISES, PAGES, READING, TOC, anchors, soup
+from tests.book.pages import STATE_MIME
 
 pytestmark = pytest.mark.book
 every_page = pytest.mark.parametrize("name", PAGES)
@@ -44,6 +47,23 @@ def test_nothing_is_loaded_from_another_host(site: Path, name: str) -> None:
     sources += [e["href"] for e in page.find_all("link", href=True)]
     assert [s for s in sources if re.match(r"(https?:)?//", s)] == []
     assert not [s for s in page.find_all("script") if "THEBE" in s.text or "unpkg" in s.text or "jsdelivr" in s.text]
+
+
+@every_page
+def test_a_page_is_light(site: Path, name: str) -> None:
+    assert len(gzip.compress((site / f"{name}.html").read_bytes())) < 1_000_000
+
+
+def test_large_data_of_figures_lie_beside_the_pages_and_no_others(site: Path) -> None:
+    named = set()
+    for name in READING:
+        for tag in soup(site, name).find_all("script", type=STATE_MIME):
+            buffers = [b for record in json.loads(tag.text)["state"].values() for b in record.get("buffers", ())]
+            assert all(b["encoding"] == "scripts" or len(b["data"]) < 90_000 for b in buffers), "64 KB, and base64 takes 4/3"
+            named |= {((site / name).parent / address).resolve() for b in buffers for address in b.get("scripts", ())}
+    there = {path.resolve() for path in (site / "_static" / "figures").glob("*")}
+    assert there == named
+    assert all(path.stat().st_size < 4_000_000 for path in there)
 
 
 @every_page
