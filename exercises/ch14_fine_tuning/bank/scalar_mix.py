@@ -124,9 +124,9 @@ def largest_alone(states, weights, scale):
     return scale * states[weights.argmax()]
 
 
-def embeddings_left_out(states, weights, scale):
-    """The first of the given vectors, those of the embeddings, were left out. Here they are in the mix like the others, with a
-    weight of their own."""
+def first_layer_left_out(states, weights, scale):
+    """The first of the given layers was left out. It would be so if it were the embeddings and they were not wanted; here all
+    that is given is mixed, and each layer has a weight of its own."""
     return scale * _mixed(weights[1:].softmax(0), states[1:])
 
 
@@ -195,7 +195,7 @@ EXERCISE = Exercise(
         divided_by_the_layers,
         equal_shares,
         largest_alone,
-        embeddings_left_out,
+        first_layer_left_out,
         order_turned_round,
         side_by_side,
         normalised,
