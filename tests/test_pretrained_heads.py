@@ -199,6 +199,16 @@ def test_the_head_is_left_out_where_only_the_encoder_is_wanted(case, tmp_path):
         torch.testing.assert_close(tensor, expected[name].float(), atol=0, rtol=0)
 
 
+def test_a_pooler_that_a_head_does_not_read_stays_out_of_its_folder(given, tmp_path):
+    tagger = make(BertTagger(make(Bert(CONFIG)), K))  # on an encoder that was pre-trained with a pooler
+    assert tagger.bert.pooler is not None
+    save_bert(tmp_path, tagger, WordPiece(TOKENS))
+    assert not [name for name in load_file(tmp_path / "model.safetensors") if "pooler" in name]
+    back, _ = load_bert_for(tmp_path, BertTagger)
+    assert back.bert.pooler is None
+    torch.testing.assert_close(outputs(back, given)[0], outputs(tagger, given)[0].float(), atol=1e-4, rtol=1e-4)
+
+
 def test_weights_travel_to_hugging_face_and_back_in_float64(given):
     for case in CASES:
         theirs, table = build(case), head_names(type(case.ours), L)
