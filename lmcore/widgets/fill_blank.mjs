@@ -51,7 +51,7 @@ function render({ model, el }) {
   }
   const sight = new IntersectionObserver((seen) => { if (seen.some((entry) => entry.isIntersecting)) { sight.disconnect(); want(); } }, { rootMargin: NEAR });
   loaded.textContent = "The model is loaded when this figure comes into view.";
-  box.addEventListener("focusin", want);
+  box.addEventListener("focusin", want, { once: true });
   box.dataset.state = "waiting";
 
   // ---- the text ----
