@@ -195,16 +195,18 @@ def test_the_six_choices_are_compared_on_vectors_that_stay_as_they_are(tiny, ent
     wnut17_features.run(wnut17_features.Sizes(hidden=8, dropout=0.0, batch_size=16, epochs=3, lr=2e-2), page)
     values = page.receipt().run.values
     assert all(torch.equal(tensor, before[name]) for name, tensor in tiny()[0].state_dict().items())
-    for choice in CHOICES:
+    rows = wnut17_features.ROWS
+    assert tuple(rows) == CHOICES
+    for choice in rows.values():
         assert values[f"{choice}.f1"] > 50
         assert values[f"{choice}.valid_f1"] > 50
         assert 0 < values[f"{choice}.precision"] <= 100
-    for choice, layers in (("weighted_sum", range(1, 6)), ("weighted_last_four", range(2, 6))):
+    for choice, layers in (("weighted_sum_all", range(1, 6)), ("weighted_sum_last_four", range(2, 6))):
         shares = [values[f"{choice}.weight_{layer}"] for layer in layers]
         assert sum(shares) == pytest.approx(1)
         assert max(shares) - min(shares) > 1e-3  # they have been learnt
         assert f"{choice}.weight_{layers[0] - 1}" not in values
-    parameters = [values[f"{choice}.parameters"] for choice in CHOICES]
+    parameters = [values[f"{choice}.parameters"] for choice in rows.values()]
     assert parameters[5] - parameters[0] == 3 * 14 * 2 * 4 * 8  # three vectors more, into four gates in two directions
 
 

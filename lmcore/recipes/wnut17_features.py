@@ -47,6 +47,14 @@ SIZES = {
     "small": Sizes(),
     "full": Sizes(hidden=384, dropout=0.5, epochs=20, lr=1e-3),
 }
+ROWS = dict(
+    zip(
+        CHOICES,
+        ("embeddings", "last", "second_to_last", "weighted_sum_all", "weighted_sum_last_four", "concatenation_last_four"),
+        strict=True,
+    )
+)
+"""What the numbers of each choice are called: those of the last are ``concatenation_last_four.f1`` and so on."""
 
 
 class Vectors(Batches):
@@ -132,7 +140,7 @@ def predicted(model: nn.Module, vectors: Vectors, names: Sequence[str]) -> list[
 
 
 def run(sizes: Sizes, page: ledger.Page) -> None:
-    """Log, for each of :data:`lmcore.bert.CHOICES`, precision, recall and F₁ in per cent, and the learnt weights of layers.
+    """Log, for each of :data:`ROWS`, precision, recall and F₁ in per cent, and the learnt weights of layers.
 
     Raises:
         DownloadError: the sentences are not there and cannot be fetched.
@@ -146,7 +154,7 @@ def run(sizes: Sizes, page: ledger.Page) -> None:
     states = [features(encoder, tokenizer, part, sizes.batch_size) for part in (train, valid, test)]
     print(f"vectors of {sum(map(len, states)):,} words, {sum(part.nbytes for part in states) / 1e6:,.0f} MB", flush=True)
     epoch = -(-len(train) // sizes.batch_size)
-    for choice in CHOICES:
+    for choice, row in ROWS.items():
         torch.manual_seed(page.seed)
         known, *others = (
             Vectors(
@@ -170,14 +178,14 @@ def run(sizes: Sizes, page: ledger.Page) -> None:
                 best, kept = f1, deepcopy(model.state_dict())
         model.load_state_dict(kept)
         found = _minilm.score(test, predicted(model, others[1], names))
-        page.log(f"{choice}.valid_f1", 100 * best)
+        page.log(f"{row}.valid_f1", 100 * best)
         for kind in ("f1", "precision", "recall"):
-            page.log(f"{choice}.{kind}", 100 * getattr(found, kind))
-        page.log(f"{choice}.parameters", sum(p.numel() for p in model.parameters()))
+            page.log(f"{row}.{kind}", 100 * getattr(found, kind))
+        page.log(f"{row}.parameters", sum(p.numel() for p in model.parameters()))
         if model.choice.sum is not None:
             shares = model.choice.sum.shares().tolist()
             for layer, share in enumerate(shares, encoder.config.layers - len(shares) + 1):
-                page.log(f"{choice}.weight_{layer}", share)
+                page.log(f"{row}.weight_{layer}", share)
         print(f"{choice}: F₁ {100 * found.f1:.2f} on test", flush=True)
     page.log("entities.test", found.spans)
     page.log("sentences.train", len(train))
