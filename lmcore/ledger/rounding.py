@@ -48,7 +48,9 @@ def number(value: Number, digits: int = 4) -> str:
 
 def like(value: Number, sd: float) -> str:
     """A single value, cut where :func:`plus_minus` cuts a mean with this deviation, so that two columns read alike."""
-    return plus_minus(value, sd).split(" ± ")[0]
+    both = plus_minus(value, sd)
+    alone = both.split(" ± ")[0]
+    return alone[1:] + both[both.rindex("e") :] if both.startswith("(") else alone  # (1.9 ± 0.6)e-5
 
 
 def duration(minutes: Number) -> str:

@@ -45,6 +45,11 @@ def test_mean_and_deviation_are_cut_at_one_place_with_one_or_two_digits(mean, sd
     assert like(mean, sd) == plus_minus(mean, sd).split(" ± ")[0]
 
 
+@given(st.floats(1e-9, 9e-5), st.floats(1e-11, 9e-5))
+def test_a_tiny_value_alone_keeps_its_power_of_ten(mean, sd):
+    assert abs(float(like(mean, sd)) - mean) <= 0.51 * sd
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
