@@ -171,7 +171,8 @@ def use(page: Page, figure: Any) -> None:
             "select",
             lambda control: control.select_option(index=control.evaluate("(s) => (s.selectedIndex + 1) % s.options.length")),
         ),
-        ("input[type=radio]:not(:checked)", lambda control: control.check(force=True)),
+        ("input[type=radio]:not(:checked):enabled", lambda control: control.check(force=True)),
+        ("button[aria-pressed=false]:enabled", lambda control: control.click()),
     ):
         control = figure.locator(kind).first
         if control.count():
