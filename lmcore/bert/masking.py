@@ -86,6 +86,22 @@ def mask_tokens(
     return Masked(torch.where(chosen, hidden, ids), torch.where(chosen, ids, IGNORE))
 
 
+def in_pools(sizes: Int[np.ndarray, " N"], batch_size: int, pool: int, rng: np.random.Generator) -> Int[np.ndarray, " N"]:
+    """A random order of examples in which those of a batch are about equally long.
+
+    Of a permutation, ``pool`` batches at a time are sorted by length and cut into batches, which are dealt at random; a batch
+    that is not full stays the last. With ``pool=1`` nothing is sorted.
+    """
+    order = rng.permutation(len(sizes))
+    if pool == 1:
+        return order
+    pools = [order[i : i + pool * batch_size] for i in range(0, len(order), pool * batch_size)]
+    order = np.concatenate([part[np.argsort(sizes[part], kind="stable")] for part in pools])
+    full = len(order) // batch_size
+    batches = order[: full * batch_size].reshape(full, batch_size)[rng.permutation(full)]
+    return np.concatenate([batches.ravel(), order[full * batch_size :]])
+
+
 class MaskedBatches(Batches):
     """What :class:`MaskedTexts` and :class:`SentencePairs` share: special tokens, padding, and fresh noise in every batch.
 
@@ -140,15 +156,7 @@ class MaskedBatches(Batches):
 
     def dealt(self, sizes: Int[np.ndarray, " N"], rng: np.random.Generator) -> Int[np.ndarray, " N"]:
         """The examples of an epoch in random order, those of a pool sorted into batches of like length."""
-        order = rng.permutation(len(sizes))
-        if self.pool == 1:
-            return order
-        together = self.pool * self.batch_size
-        pools = [order[i : i + together] for i in range(0, len(order), together)]
-        order = np.concatenate([pool[np.argsort(sizes[pool], kind="stable")] for pool in pools])
-        full = len(order) // self.batch_size  # a batch that is not full stays the last
-        batches = order[: full * self.batch_size].reshape(full, self.batch_size)[rng.permutation(full)]
-        return np.concatenate([batches.ravel(), order[full * self.batch_size :]])
+        return in_pools(sizes, self.batch_size, self.pool, rng)
 
     def labels(self, rows: np.ndarray) -> Int[Tensor, " B"] | None:
         """For pairs: 0 where the second text is next, 1 where not."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lmcore import evaluate
 from lmcore.batches import IGNORE, Batches
 from lmcore.bert import Bert
+from lmcore.bert.masking import in_pools
 from lmcore.corpora import Tagged
 from lmcore.pairs import Ragged
 from lmcore.train import Loss, fit, progress
@@ -54,20 +55,8 @@ def tag_names(sentences: Sequence[Tagged]) -> list[str]:
 
 
 def pooled(rng: np.random.Generator | None, lengths: Int[np.ndarray, " N"], batch_size: int) -> Int[np.ndarray, " N"]:
-    """An order in which the texts of a batch are about equally long; random, or by length where no ``rng`` is given.
-
-    Of a random order, enough texts for some batches are sorted by length and cut into batches, which are dealt at random. The
-    batch that is not full comes last.
-    """
-    if rng is None:
-        return np.argsort(lengths, kind="stable")
-    order = rng.permutation(len(lengths))
-    together, batches = POOL * batch_size, []
-    for pool in (order[i : i + together] for i in range(0, len(order), together)):
-        pool = pool[np.argsort(lengths[pool], kind="stable")]
-        batches += [pool[i : i + batch_size] for i in range(0, len(pool), batch_size)]
-    dealt = [batches[i] for i in rng.permutation(len(batches))]
-    return np.concatenate(sorted(dealt, key=lambda batch: len(batch) < batch_size))
+    """An order in which the texts of a batch are about equally long; random, or by length where no ``rng`` is given."""
+    return np.argsort(lengths, kind="stable") if rng is None else in_pools(lengths, batch_size, POOL, rng)
 
 
 class Examples(Batches):
