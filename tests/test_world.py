@@ -114,7 +114,10 @@ def test_path_entropy_is_not_text_entropy_when_derivations_share_texts():
     assert path > automaton.entropy()[0] + 0.1
 
 
-@pytest.mark.parametrize("world", [World(), World(distance=1), World(kinds=("comments", "messages", "instructions"))], ids=str)
+WORLDS = [World(), World(distance=1), World(kinds=("comments", "messages", "instructions")), World(topics=("travel", "hobby"))]
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=str)
 def test_entropy_is_the_mean_surprise_of_samples(world):
     surprise = np.array([-world.log_prob(s.tokens) for s in world.sample(6_000, seed=11)])
     assert np.isfinite(surprise).all(), "every sampled text parses"
@@ -301,6 +304,9 @@ def test_detokenize():
         (lambda: World(kinds=()), "one or more"),
         (lambda: World(kinds=("pairs", "stories")), "not mixed"),
         (lambda: World(clauses=(3, 2)), "least"),
+        (lambda: World(topics=("travel", "love")), "'love'.*animal, .*weather"),
+        (lambda: World(topics="travel"), "tuple of topics"),  # type: ignore[arg-type]
+        (lambda: World(kinds=("comments",), topics=("travel",)), "leave topics out"),
         (lambda: World().sample(-1, 0), "n=-1"),
         (lambda: World().sample(2.5, 0), "n=2.5"),  # type: ignore[arg-type]
         (lambda: World().next_distribution("Alice went xyzzy"), "'xyzzy' \\(word 3 of 3\\) is not in"),
@@ -321,6 +327,22 @@ def test_the_limit_on_states_is_an_error_that_says_what_to_do():
     program = World(distance=2)._program
     with pytest.raises(ValueError, match="smaller distance"):
         _ = Automaton(program, World(distance=2).vocabulary, limit=100).arrays
+
+
+def test_topics_keep_their_share_and_their_texts():
+    some, whole = World(topics=("travel", "job", "bank (river)")), World()
+    stories = some.sample(4_000, seed=13)
+    counts = Counter(story.kind for story in stories)
+    assert set(counts) == set(some.topics)
+    assert set(some.vocabulary) < set(whole.vocabulary)
+    gained = [some.log_prob(story.tokens) - whole.log_prob(story.tokens) for story in stories[:40]]
+    assert gained == pytest.approx([gained[0]] * 40) and gained[0] > 0, "p(text | one of the topics) is p(text) / p(topics)"
+    shares = {topic: math.exp(-gained[0]) * counts[topic] / 4_000 for topic in counts}
+    everywhere = Counter(story.kind for story in whole.sample(6_000, seed=17))
+    for topic, share in shares.items():
+        assert share == pytest.approx(everywhere[topic] / 6_000, abs=4 * math.sqrt(share / 4_000))
+    assert World(topics=some.topics[::-1]).log_prob(stories[0].tokens) == pytest.approx(some.log_prob(stories[0].tokens))
+    assert some.instructions(3, 1) == whole.instructions(3, 1)
 
 
 def test_kinds_of_text_all_work():

@@ -4,8 +4,8 @@ For every number of labels two classifiers are compared on the whole test part: 
 sentence vectors, which stay as they are. The third, the same network with random weights, says what pre-training was worth. The
 labelled sentences are drawn at random with the seed. The epochs are fixed, nothing is chosen on the validation part.
 
-At scale ``small`` the embeddings and the first layers of MiniLM stay as they are, and the random network, which learns in all
-its parts, is trained with the largest number of labels only. Scale ``full`` trains everything, with all labels as well::
+All parts of the network are trained. At scale ``small`` the random network gets the largest number of labels only; scale
+``full`` trains both with every number, and with all labels as well::
 
     python -m lmcore.ledger record film_reviews_minilm --seeds 5 --scale full --device cuda
 """
@@ -36,13 +36,13 @@ class Sizes:
 
     labels: str = "64 512 2048"
     fresh: str = "2048"
-    frozen: int = 4
+    frozen: int = 0
     longest: int = 64
     batch_size: int = 16
-    epochs: int = 1
-    most_epochs: int = 8
-    passes: int = 1_536
-    lr: float = 3e-4
+    epochs: int = 3
+    most_epochs: int = 20
+    passes: int = 4_096
+    lr: float = 1e-4
     fresh_lr: float = 3e-4
     weight_decay: float = 0.01
     test: int = 10_000
@@ -56,8 +56,7 @@ SIZES = {
     "smoke": Sizes(labels="4 9", fresh="9", frozen=5, batch_size=4, passes=9, test=13),
     "small": Sizes(),
     "full": Sizes(
-        labels="64 512 2048 0", fresh="64 512 2048 0", frozen=0, longest=128, epochs=3, most_epochs=20, passes=6_144, lr=5e-5,
-        fresh_lr=1e-4,
+        labels="64 512 2048 0", fresh="64 512 2048 0", longest=128, passes=6_144, lr=5e-5, fresh_lr=1e-4,
     ),
 }  # fmt: skip
 

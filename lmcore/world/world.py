@@ -38,17 +38,20 @@ class World:
             toxic), "messages" (that may be spam), "instructions" (with answers), "tiny"; or "pairs" alone, the English side
             of :meth:`pairs`.
         clauses: the least and the largest number of joined clauses in a sentence of :meth:`pairs`, all equally likely.
+        topics: which topics the stories have, as in ``Story.kind``, such as ``("travel", "job")``; all of them if empty. Fewer
+            topics are a smaller language, with fewer words, that is learnt sooner. Shares among them stay as they were.
 
     Texts are sequences of words and punctuation marks. Where a method takes a text it takes such a sequence, or a string that
     it splits at white space. The vocabulary holds the words of all texts and no special token; END is a next token only.
 
     Raises:
-        ValueError: a negative distance, an unknown kind, an empty range of clauses.
+        ValueError: a negative distance, an unknown kind, an empty range of clauses, an unknown topic, topics without stories.
     """
 
     distance: int = 0
     kinds: tuple[str, ...] = ("stories",)
     clauses: tuple[int, int] = (1, 3)
+    topics: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.distance, int) or self.distance < 0:
@@ -66,6 +69,12 @@ class World:
         ):
             raise ValueError(f"clauses={self.clauses!r}; give (least, largest) with 1 ≤ least ≤ largest")
         object.__setattr__(self, "clauses", tuple(self.clauses))
+        known = {rule.label for rule in stories(0)} if self.topics else set()
+        if isinstance(self.topics, str) or not set(self.topics) <= known:
+            raise ValueError(f"topics={self.topics!r}; give a tuple of topics among {', '.join(sorted(known))}")
+        if self.topics and "stories" not in self.kinds:
+            raise ValueError(f"topics={self.topics!r} are topics of stories, and kinds={self.kinds!r} has none; leave topics out")
+        object.__setattr__(self, "topics", tuple(self.topics))
 
     @classmethod
     def tiny(cls) -> "World":
@@ -171,7 +180,7 @@ class World:
 
     def instructions(self, n: int, seed: int) -> list[Instruction]:
         """``n`` instructions with their answers. ``World(kinds=("instructions",))`` gives the probability of their text."""
-        return sample_instructions(replace(self, kinds=("instructions",))._program, n, seed)
+        return sample_instructions(replace(self, kinds=("instructions",), topics=())._program, n, seed)
 
     def pairs(self, n: int, seed: int) -> list[Pair]:
         """``n`` English sentences with their Dutch translations and the true word alignment.
@@ -179,7 +188,7 @@ class World:
         An English sentence has exactly one translation here, so p(Dutch | English) is 1 and p(pair) = p(English).
         ``World(kinds=("pairs",))`` gives the probability of the English side, :meth:`dutch` that of the Dutch side.
         """
-        return [bilingual.realise(marks) for _, _, marks in walk(replace(self, kinds=("pairs",))._program, n, seed)]
+        return [bilingual.realise(marks) for _, _, marks in walk(replace(self, kinds=("pairs",), topics=())._program, n, seed)]
 
     def translate(self, english: str | Sequence[str]) -> tuple[str, ...]:
         """The Dutch translation of an English sentence of :meth:`pairs`.
@@ -188,7 +197,7 @@ class World:
             ValueError: the sentence is not one of them.
         """
         english = words(english)
-        pair = bilingual.derive(replace(self, kinds=("pairs",))._program, english)
+        pair = bilingual.derive(replace(self, kinds=("pairs",), topics=())._program, english)
         if pair is None:
             raise ValueError(f"{' '.join(english)!r} is no English sentence of the pairs with {self.clauses} clauses")
         return pair.dutch
@@ -204,7 +213,7 @@ def automaton(world: World) -> Automaton:
     if world.kinds == ("pairs",):
         return compiled(bilingual.program(world.clauses, "english"))
     made = {
-        "stories": lambda: stories(world.distance),
+        "stories": lambda: [rule for rule in stories(world.distance) if not world.topics or rule.label in world.topics],
         "comments": comments,
         "messages": messages,
         "instructions": instructions,
