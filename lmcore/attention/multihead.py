@@ -32,12 +32,16 @@ class MultiHeadAttention(nn.Module):
 
     Args:
         dim: C, the width of queries and outputs.
-        heads: H; it divides C.
+        heads: H; it divides C, unless ``head_dim`` is given.
         kv_heads: number of heads of keys and values, which divides H; each is shared by H / kv_heads neighbouring heads
             (grouped-query attention, Ainslie et al. 2023; with 1, multi-query attention, Shazeer 2019). H if not given.
         key_dim, value_dim: widths of the memory's keys and values, if they are not C (torch's ``kdim`` and ``vdim``).
         bias: add a bias in all four projections.
         dropout: probability of dropping a weight, in training.
+        head_dim: D, if it is not C / H; :math:`W_O` then leads from H · D numbers back to C.
+        qk_norm: bring every query and key to mean square 1 before their products (and before ``positions``), and scale it
+            with a learned vector: ``q_norm`` and ``k_norm``, each a :class:`torch.nn.RMSNorm` over the D numbers of a head, the
+            same for all heads (Henry et al. 2020, who use the norm itself; with RMSNorm as in Qwen3).
 
     Raises:
         ValueError: a size is not positive, heads do not divide, or ``dropout`` is no probability.
@@ -59,12 +63,15 @@ class MultiHeadAttention(nn.Module):
         value_dim: int | None = None,
         bias: bool = True,
         dropout: float = 0.0,
+        head_dim: int | None = None,
+        qk_norm: bool = False,
     ):
         super().__init__()
         shared = heads if kv_heads is None else kv_heads
         k_dim, v_dim = (dim if width is None else width for width in (key_dim, value_dim))
         at_least(1, dim=dim, heads=heads, kv_heads=shared, key_dim=k_dim, value_dim=v_dim)
-        if dim % heads:
+        at_least(1, head_dim=1 if head_dim is None else head_dim)
+        if dim % heads and head_dim is None:
             raise ValueError(f"dim={dim} is not divisible by heads={heads}; every head needs the same whole width")
         if heads % shared:
             raise ValueError(
@@ -72,16 +79,17 @@ class MultiHeadAttention(nn.Module):
             )
         if not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout < 1:
             raise ValueError(f"dropout={dropout!r} is not allowed; use a probability from 0 up to, not including, 1")
-        self.dim, self.heads, self.kv_heads, self.head_dim = dim, heads, shared, dim // heads
+        self.dim, self.heads, self.kv_heads, self.head_dim = dim, heads, shared, head_dim or dim // heads
         self.key_dim, self.value_dim, self.dropout = k_dim, v_dim, float(dropout)
-        narrow = shared * self.head_dim
-        self.rows = (dim, narrow, narrow)  # of the projections to Q, K and V
+        wide, narrow = heads * self.head_dim, shared * self.head_dim
+        self.rows = (wide, narrow, narrow)  # of the projections to Q, K and V
         separate = (k_dim, v_dim) != (dim, dim)
-        for name, shape in (("q", (dim, dim)), ("k", (narrow, k_dim)), ("v", (narrow, v_dim))):
+        for name, shape in (("q", (wide, dim)), ("k", (narrow, k_dim)), ("v", (narrow, v_dim))):
             self.register_parameter(f"{name}_proj_weight", nn.Parameter(torch.empty(shape)) if separate else None)
         self.register_parameter("in_proj_weight", None if separate else nn.Parameter(torch.empty(sum(self.rows), dim)))
         self.register_parameter("in_proj_bias", nn.Parameter(torch.zeros(sum(self.rows))) if bias else None)
-        self.out_proj = nn.Linear(dim, dim, bias=bias)
+        self.out_proj = nn.Linear(wide, dim, bias=bias)
+        self.q_norm, self.k_norm = (nn.RMSNorm(self.head_dim, eps=1e-6) if qk_norm else None for _ in "qk")
         for weight in (self.in_proj_weight, self.q_proj_weight, self.k_proj_weight, self.v_proj_weight):
             if weight is not None:
                 nn.init.xavier_uniform_(weight)
@@ -127,14 +135,16 @@ class MultiHeadAttention(nn.Module):
             self._check_mask(mask, query, offset + query.shape[1] if memory is None else memory.shape[1])
         if memory is None:
             q, k, v = self._project_self(query)
+            q, k = self._normed(q, self.q_norm), self._normed(k, self.k_norm)
             if positions is not None:
                 q, k = positions(q, offset), positions(k, offset)
             if cache is not None:
                 k, v = cache.append(k, v)
         else:
-            q = self._project(query, 0)
+            q = self._normed(self._project(query, 0), self.q_norm)
             if cache is None or not offset:
                 k, v = self._project(memory, 1), self._project(memory if values is None else values, 2)
+                k = self._normed(k, self.k_norm)
                 if cache is not None:
                     k, v = cache.append(k, v)
             else:
@@ -181,6 +191,11 @@ class MultiHeadAttention(nn.Module):
             weight = self.in_proj_weight[rows]
         bias = None if self.in_proj_bias is None else self.in_proj_bias[rows]
         return F.linear(x, weight, bias).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+
+    @staticmethod
+    def _normed(x: Float[Tensor, "B H N D"], norm: nn.Module | None) -> Float[Tensor, "B H N D"]:
+        """Queries or keys as they go into the products."""
+        return x if norm is None else norm(x)
 
     def _check(self, query: Tensor, memory: Tensor | None, values: Tensor | None, positions: Positions | None) -> None:
         wanted = [("query", query, self.dim)]

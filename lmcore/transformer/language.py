@@ -107,7 +107,7 @@ class TransformerLM(nn.Module):
         return tuple(cache.select(rows) for cache in state)
 
 
-def next_token_loss(model: TransformerLM, batch: Any) -> Float[Tensor, ""]:
+def next_token_loss(model: Any, batch: Any) -> Float[Tensor, ""]:
     """The mean cross-entropy, in nats, of the targets of a batch that begins with inputs and targets.
 
     Takes what :class:`lmcore.batches.Padded` and :class:`lmcore.batches.Windows` yield. No position looks ahead, so padding at

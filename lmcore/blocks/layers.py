@@ -1,120 +1,29 @@
-"""Blocks: the layers that a Transformer is a stack of.
-
-A layer has two or three *sublayers*: self-attention, in a decoder attention to the encoder's outputs, and a small network that
-is applied to every position by itself. Around each sublayer go a residual connection and a layer normalisation, in one of two
-orders: :func:`post_norm`, that of Vaswani et al. (2017), or :func:`pre_norm`.
-
-The parameters have the names of :class:`torch.nn.TransformerEncoderLayer` and :class:`torch.nn.TransformerDecoderLayer`, so the
-state of one loads into the other. Masks are those of :mod:`lmcore.attention`: True where a query may look.
-"""
+"""Layers: sublayers with norm and residual connection."""
 
 from collections.abc import Callable
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lmcore.attention import Cache, MultiHeadAttention
-from lmcore.batches import at_least
+from lmcore.blocks.mlp import ACTIVATIONS, FeedForward
+from lmcore.blocks.norms import Part, make_norm, post_norm, pre_norm
 
-Part = Callable[[Tensor], Tensor]
 Positions = Callable[[Tensor, int], Tensor]
 NORMS = ("pre", "post", "none")
-ACTIVATIONS: dict[str, Part] = {"relu": F.relu, "gelu": F.gelu}
-
-
-def layer_norm(
-    x: Float[Tensor, "*shape C"], weight: Float[Tensor, " C"], bias: Float[Tensor, " C"] | None = None, eps: float | int = 1e-5
-) -> Float[Tensor, "*shape C"]:
-    r"""Layer normalisation (Ba et al. 2016), as it is written; :class:`LayerNorm` is torch's kernel for the same.
-
-    .. math:: y = \gamma \odot \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \beta
-
-    with the mean μ and the variance σ² over the C numbers of each vector, divided by C and not by C − 1. ε stands in the root.
-    """
-    mean = x.mean(-1, keepdim=True)
-    variance = (x - mean).square().mean(-1, keepdim=True)
-    y = weight * (x - mean) / torch.sqrt(variance + eps)
-    return y if bias is None else y + bias
-
-
-class LayerNorm(nn.Module):
-    """:func:`layer_norm` with its parameters ``weight`` (γ, ones at first) and ``bias`` (β, zeros at first), both (C,).
-
-    Args:
-        dim: C.
-        eps: ε.
-        bias: with β.
-    """
-
-    def __init__(self, dim: int, eps: float | int = 1e-5, bias: bool = True):
-        super().__init__()
-        at_least(1, dim=dim)
-        if isinstance(eps, bool) or not isinstance(eps, int | float) or eps < 0:
-            raise ValueError(f"eps={eps!r} is not allowed; use a small number from 0 on, such as 1e-5")
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(dim))
-        self.bias = nn.Parameter(torch.zeros(dim)) if bias else None
-
-    def forward(self, x: Float[Tensor, "*shape C"]) -> Float[Tensor, "*shape C"]:
-        """x, normalised along its last axis."""
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{len(self.weight)}, eps={self.eps:g}"
-
-
-class FeedForward(nn.Module):
-    r"""The network that is applied to every position by itself: :math:`W_2\, \sigma(W_1 x + b_1) + b_2`.
-
-    Args:
-        dim: C, the width of inputs and outputs.
-        hidden: width of the hidden layer; 4 · C if not given.
-        activation: σ, ``"relu"`` or ``"gelu"`` (the exact one, with the distribution function of the normal distribution).
-        dropout: probability of dropping a hidden number, in training.
-        bias: with b₁ and b₂.
-
-    Raises:
-        ValueError: a size is not positive, or the activation is unknown.
-    """
-
-    def __init__(
-        self, dim: int, hidden: int | None = None, activation: str = "relu", dropout: float | int = 0.0, bias: bool = True
-    ):
-        super().__init__()
-        hidden = 4 * dim if hidden is None else hidden
-        at_least(1, dim=dim, hidden=hidden)
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation={activation!r} is unknown; use one of {', '.join(ACTIVATIONS)}")
-        self.activation = activation
-        self.linear1, self.linear2 = nn.Linear(dim, hidden, bias=bias), nn.Linear(hidden, dim, bias=bias)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Float[Tensor, "*shape C"]) -> Float[Tensor, "*shape C"]:
-        """The network's output at every position."""
-        return self.linear2(self.dropout(ACTIVATIONS[self.activation](self.linear1(x))))
-
-
-def post_norm(x: Tensor, part: Part, norm: Part) -> Tensor:
-    """A sublayer as in the original Transformer: normalise the sum. What goes on to the next sublayer is normalised."""
-    return norm(x + part(x))
-
-
-def pre_norm(x: Tensor, part: Part, norm: Part) -> Tensor:
-    """A sublayer as in most models since GPT-2: normalise what the part reads. The sum itself is never normalised."""
-    return x + part(norm(x))
 
 
 class Layer(nn.Module):
     """What :class:`EncoderLayer` and :class:`DecoderLayer` share: sublayers with norm and residual, and the last of them.
 
     Args:
-        dim, heads, kv_heads, dropout, bias: of :class:`lmcore.attention.MultiHeadAttention`; dropout is applied to the
-            attention weights, to the hidden layer, and to what comes out of every sublayer before it is added.
+        dim, heads, kv_heads, head_dim, qk_norm, dropout, bias: of :class:`lmcore.attention.MultiHeadAttention`; dropout is
+            applied to the attention weights, to the hidden layer, and to what comes out of every sublayer before it is added.
         hidden, activation: of :class:`FeedForward`.
         norm: ``"pre"`` or ``"post"``; ``"none"`` is for ablations.
-        eps: of :class:`LayerNorm`.
+        norm_type: ``"layer"`` for :class:`LayerNorm` or ``"rms"`` for :class:`RMSNorm`.
+        eps: of the norms.
+        hidden_dropout: dropout of the hidden layer, if it is another than the rest.
         residual: add the input of a sublayer to its output; ``False`` is for ablations.
         mlp: with the feed-forward sublayer; ``False`` is for ablations.
 
@@ -143,22 +52,29 @@ class Layer(nn.Module):
         kv_heads: int | None = None,
         residual: bool = True,
         mlp: bool = True,
+        norm_type: str = "layer",
+        head_dim: int | None = None,
+        qk_norm: bool = False,
+        hidden_dropout: float | int | None = None,
     ):
         super().__init__()
         if norm not in NORMS:
             raise ValueError(f"norm={norm!r} is unknown; use one of {', '.join(NORMS)}")
-        if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-            raise ValueError(f"dropout={dropout!r} is not allowed; use a probability from 0 up to, not including, 1")
+        inner = dropout if hidden_dropout is None else hidden_dropout
+        for name, p in (("dropout", dropout), ("hidden_dropout", inner)):
+            if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p < 1:
+                raise ValueError(f"{name}={p!r} is not allowed; use a probability from 0 up to, not including, 1")
         self.norm, self.residual, self.mlp = norm, residual, mlp
         for name in self.attentions:
-            self.add_module(name, MultiHeadAttention(dim, heads, kv_heads=kv_heads, bias=bias, dropout=dropout))
+            shape = {"kv_heads": kv_heads, "head_dim": head_dim, "qk_norm": qk_norm}
+            self.add_module(name, MultiHeadAttention(dim, heads, bias=bias, dropout=dropout, **shape))
         network = FeedForward(dim, hidden, activation, dropout, bias)
         self.activation = activation
         if mlp:  # under torch.nn's names, which lie in the layer itself
             self.linear1, self.linear2 = network.linear1, network.linear2
-        self.dropout = nn.Dropout(dropout)
+        self.dropout, self.hidden_dropout = nn.Dropout(dropout), nn.Dropout(inner)
         for i in range(1, len(self.attentions) + mlp + 1):
-            self.add_module(f"norm{i}", nn.Identity() if norm == "none" else LayerNorm(dim, eps, bias))
+            self.add_module(f"norm{i}", nn.Identity() if norm == "none" else make_norm(norm_type, dim, eps, bias))
 
     def sublayer(self, x: Float[Tensor, "B T C"], part: Part, norm: Part) -> Float[Tensor, "B T C"]:
         """:func:`pre_norm` or :func:`post_norm` around this part, as the layer was told."""
@@ -168,7 +84,7 @@ class Layer(nn.Module):
 
     def feed_forward(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
         """:class:`FeedForward` with this layer's parameters."""
-        hidden = self.dropout(ACTIVATIONS[self.activation](self.linear1(x)))
+        hidden = self.hidden_dropout(ACTIVATIONS[self.activation](self.linear1(x)))
         return self.dropout(self.linear2(hidden))
 
 
