@@ -16,7 +16,7 @@ export function pieces(text, level) {
 // GPT-2's vocabulary starts with the bytes in this order: those that Latin-1 shows as a visible character, then the others.
 const isVisible = (byte) => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte !== 0xad);
 const EVERY_BYTE = [...Array(256).keys()];
-const BYTES = [...EVERY_BYTE.filter(isVisible), ...EVERY_BYTE.filter((byte) => !isVisible(byte))].map((byte) => String.fromCharCode(byte));
+export const BYTES = [...EVERY_BYTE.filter(isVisible), ...EVERY_BYTE.filter((byte) => !isVisible(byte))].map((byte) => String.fromCharCode(byte));
 
 /** The first symbols, in the order of their numbers. */
 function alphabet(words, level) {

@@ -117,6 +117,29 @@ export function layerNorm(x, T, weight, bias, eps) {
   return y;
 }
 
+/** Root mean square normalisation of T rows; ε stands in the root. */
+export function rmsNorm(x, T, weight, eps) {
+  const C = x.length / T, y = new Float32Array(x.length);
+  for (let p = 0; p < x.length; p += C) {
+    const scale = 1 / Math.sqrt(dot(x, p, x, p, C) / C + eps);
+    for (let i = 0; i < C; i++) y[p + i] = x[p + i] * scale * weight[i];
+  }
+  return y;
+}
+
+/** Rotary positions: T rows of heads of width D, the first row at position `before`; pair i is numbers i and i + D/2. */
+export function rotate(x, T, D, before, base) {
+  const y = new Float32Array(x.length), width = x.length / T, half = D / 2;
+  for (let t = 0; t < T; t++) for (let i = 0; i < half; i++) {
+    const angle = (before + t) * base ** (-2 * i / D), cos = Math.cos(angle), sin = Math.sin(angle);
+    for (let p = t * width + i; p < (t + 1) * width; p += D) {
+      y[p] = x[p] * cos - x[p + half] * sin;
+      y[p + half] = x[p] * sin + x[p + half] * cos;
+    }
+  }
+  return y;
+}
+
 // The normal distribution function Φ and its slope at steps of 1/128 from −8 to 8; beyond, Φ is 0 or 1 to fifteen places.
 // Between two steps goes the cubic that has the values and slopes of both: its error is below 1e-11.
 const END = 8, STEPS = 128, PHI = new Float64Array(2 * END * STEPS + 1), SLOPE = new Float64Array(PHI.length);
@@ -137,66 +160,114 @@ export function gelu(x) {
   const place = (x + END) * STEPS, i = Math.floor(place), u = place - i, v = 1 - u;
   return x * (v * v * (PHI[i] * (1 + 2 * u) + SLOPE[i] * u) + u * u * (PHI[i + 1] * (1 + 2 * v) - SLOPE[i + 1] * v));
 }
-const ACTIVATIONS = { gelu, relu: (x) => (x > 0 ? x : 0) };
+/** GELU as GPT-2 computes it, with a hyperbolic tangent in place of Φ. */
+export const geluTanh = (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+const silu = (x) => x / (1 + Math.exp(-x));
+const ACTIVATIONS = { gelu, silu, gelu_tanh: geluTanh, relu: (x) => (x > 0 ? x : 0) };
 
-/** Attention in `heads` heads of T queries (rows of q) to the rows of k and v; query t looks at the first sees(t) of them. */
-export function attend(q, k, v, T, heads, sees) {
-  const C = q.length / T, D = C / heads, y = new Float32Array(q.length), weights = new Float64Array(k.length / C), sum = new Float64Array(D);
+/** Attention in `heads` heads of T queries (rows of q) to the rows of k and v; query t looks at the first sees(t) of them.
+    `watch`, where there is one, is told the weights of every head h and query t: watch(h, t, weights). Keys and values may have
+    fewer heads, each for heads / kvHeads neighbours. */
+export function attend(q, k, v, T, heads, sees, { watch = null, kvHeads = heads } = {}) {
+  const C = q.length / T, D = C / heads, K = D * kvHeads, y = new Float32Array(q.length), weights = new Float64Array(k.length / K), sum = new Float64Array(D);
   for (let h = 0; h < heads; h++) for (let t = 0; t < T; t++) {
-    const n = sees(t), at = t * C + h * D;
+    const n = sees(t), at = t * C + h * D, first = Math.floor(h * kvHeads / heads) * D;
     let most = -Infinity, total = 0;
-    for (let s = 0; s < n; s++) { weights[s] = dot(q, at, k, s * C + h * D, D) / Math.sqrt(D); if (weights[s] > most) most = weights[s]; }
+    for (let s = 0; s < n; s++) { weights[s] = dot(q, at, k, s * K + first, D) / Math.sqrt(D); if (weights[s] > most) most = weights[s]; }
     sum.fill(0);
     for (let s = 0; s < n; s++) {
-      const w = Math.exp(weights[s] - most), from = s * C + h * D;
+      const w = weights[s] = Math.exp(weights[s] - most), from = s * K + first;
       total += w;
       for (let i = 0; i < D; i++) sum[i] += w * v[from + i];
     }
     for (let i = 0; i < D; i++) y[at + i] = sum[i] / total;
+    if (watch) watch(h, t, weights.slice(0, n).map((w) => w / total));
   }
   return y;
+}
+
+/** Keys and values of what one layer has read, like lmcore.attention.Cache. A copy costs nothing and stays what it is: copies
+    share memory for as long as only one of them is appended to. */
+export class LayerCache {
+  constructor(room = { keys: new Float32Array(0), values: new Float32Array(0), filled: 0 }, length = 0) {
+    this.room = room;
+    this.length = length; // how many numbers of the room are its own, the rows times their width
+  }
+  /** The same, or only its first numbers. */
+  copy(length = this.length) { return new LayerCache(this.room, length); }
+  /** Append rows; the keys and values of everything so far. */
+  append(keys, values) {
+    const end = this.length + keys.length;
+    if (this.room.filled !== this.length || end > this.room.keys.length) { // another copy has appended, or it is full
+      const larger = (old) => { const numbers = new Float32Array(Math.max(end, 2 * this.length)); numbers.set(old.subarray(0, this.length)); return numbers; };
+      this.room = { keys: larger(this.room.keys), values: larger(this.room.values), filled: 0 };
+    }
+    this.room.keys.set(keys, this.length);
+    this.room.values.set(values, this.length);
+    this.room.filled = this.length = end;
+    return [this.room.keys.subarray(0, end), this.room.values.subarray(0, end)];
+  }
 }
 
 // ---- layers -----------------------------------------------------------------------------------------------------------
 
 const add = (x, y) => x.map((value, i) => value + y[i]);
 
-/** Self-attention, with the queries' rows also giving keys and values. `w` is the `part` of a layer. */
-function* selfAttention(x, T, w, { heads, sees = () => T }) {
+/** Self-attention, with the queries' rows also giving keys and values, in a causal layer after those in `cache`. `w` is the
+    `part` of a layer. */
+function* selfAttention(x, T, w, { heads, kvHeads = heads, theta = null, sees = () => T, cache = null, watch = null }) {
   const C = x.length / T, weight = w("self_attn.in_proj_weight"), bias = w("self_attn.in_proj_bias"), parts = [];
-  for (let i = 0; i < 3; i++) {
-    parts.push(linear(x, T, weight.subarray(i * C * C, (i + 1) * C * C), bias && bias.subarray(i * C, (i + 1) * C)));
+  const D = weight.length / C / (heads + 2 * kvHeads), K = kvHeads * D, before = cache ? cache.length / K : 0;
+  let row = 0;
+  for (const [name, size] of [["q", heads * D], ["k", K], ["v", K]]) {
+    let rows = linear(x, T, weight.subarray(row * C, (row + size) * C), bias && bias.subarray(row, row + size));
+    const gain = w(`self_attn.${name}_norm.weight`);
+    if (gain) rows = rmsNorm(rows, rows.length / D, gain, 1e-6);
+    if (theta && name !== "v") rows = rotate(rows, T, D, before, theta);
+    parts.push(rows);
+    row += size;
     yield;
   }
-  const mixed = attend(...parts, T, heads, sees);
+  const [q, ...own] = parts, [k, v] = cache ? cache.append(...own) : own;
+  const mixed = attend(q, k, v, T, heads, cache ? (t) => before + t + 1 : sees, { watch, kvHeads });
   yield;
   return linear(mixed, T, w("self_attn.out_proj.weight"), w("self_attn.out_proj.bias"));
 }
 
 /** The network that is applied to every row by itself. */
 function* feedForward(x, T, w, { activation }) {
-  const hidden = linear(x, T, w("linear1.weight"), w("linear1.bias"));
+  let hidden = linear(x, T, w("linear1.weight"), w("linear1.bias"));
   yield;
-  const f = ACTIVATIONS[activation];
-  for (let i = 0; i < hidden.length; i++) hidden[i] = f(hidden[i]);
+  if (activation === "swiglu") { // the first half of every row are gates for the second
+    const both = hidden, F = both.length / T / 2;
+    hidden = new Float32Array(T * F);
+    for (let t = 0, i = 0; t < T; t++) for (let g = 2 * t * F; g < (2 * t + 1) * F; g++) hidden[i++] = silu(both[g]) * both[g + F];
+  } else {
+    const f = ACTIVATIONS[activation];
+    for (let i = 0; i < hidden.length; i++) hidden[i] = f(hidden[i]);
+  }
   yield;
   return linear(hidden, T, w("linear2.weight"), w("linear2.bias"));
 }
 
-/** A layer of lmcore.blocks.EncoderLayer. `how`: heads, norm ("pre" or "post"), activation, eps, and for a causal layer sees. */
+/** Either norm, whose parameters stand under `name`. */
+export const normOf = (rows, T, w, name, { eps, rms = false }) =>
+  (rms ? rmsNorm(rows, T, w(name + ".weight"), eps) : layerNorm(rows, T, w(name + ".weight"), w(name + ".bias"), eps));
+
+/** A layer of lmcore.blocks.EncoderLayer. `how`: heads, norm ("pre" or "post"), rms (with RMSNorm), activation, eps, theta (base
+    of rotary positions), kvHeads; for a causal layer sees, or a cache that the rows come after; watch as for attend. */
 export function* encoderLayer(x, T, w, how) {
   for (const [sublayer, name] of [[selfAttention, "norm1"], [feedForward, "norm2"]]) {
-    const norm = (rows) => layerNorm(rows, T, w(name + ".weight"), w(name + ".bias"), how.eps);
-    if (how.norm === "pre") x = add(x, yield* sublayer(norm(x), T, w, how));
-    else x = norm(add(x, yield* sublayer(x, T, w, how)));
+    if (how.norm === "pre") x = add(x, yield* sublayer(normOf(x, T, w, name, how), T, w, how));
+    else x = normOf(add(x, yield* sublayer(x, T, w, how)), T, w, name, how);
     yield;
   }
   return x;
 }
 
-/** Layers one after the other, "layers.0." and so on under `prefix`. */
-export function* stack(x, T, weights, prefix, layers, how) {
-  for (let n = 0; n < layers; n++) x = yield* encoderLayer(x, T, part(weights, `${prefix}${n}.`), how);
+/** Layers one after the other, "layers.0." and so on under `prefix`; `own(n)` is how layer n differs from the others. */
+export function* stack(x, T, weights, prefix, layers, how, own = () => ({})) {
+  for (let n = 0; n < layers; n++) x = yield* encoderLayer(x, T, part(weights, `${prefix}${n}.`), { ...how, ...own(n) });
   return x;
 }
 
