@@ -1,6 +1,7 @@
 """Layers: sublayers with norm and residual connection."""
 
 from collections.abc import Callable
+from typing import Any
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ class Layer(nn.Module):
                 raise ValueError(f"{name}={p!r} is not allowed; use a probability from 0 up to, not including, 1")
         self.norm, self.residual, self.mlp = norm, residual, mlp
         for name in self.attentions:
-            shape = {"kv_heads": kv_heads, "head_dim": head_dim, "qk_norm": qk_norm}
+            shape: dict[str, Any] = {"kv_heads": kv_heads, "head_dim": head_dim, "qk_norm": qk_norm}
             self.add_module(name, MultiHeadAttention(dim, heads, bias=bias, dropout=dropout, **shape))
         network = FeedForward(dim, hidden, activation, dropout, bias)
         self.activation = activation

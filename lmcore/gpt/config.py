@@ -88,8 +88,8 @@ class GPTConfig:
         if self.positions == "rotary" and self.head_width % 2:
             raise ValueError(f"rotary positions turn pairs of numbers, and a head has {self.head_width}; use an even head_dim")
 
-    @classmethod
-    def gpt2(cls, size: str = "small", *, dropout: float | int = 0.1) -> "GPTConfig":
+    @staticmethod
+    def gpt2(size: str = "small", *, dropout: float | int = 0.1) -> "GPTConfig":
         """The sizes of Radford et al. (2019, table 2): ``"small"``, ``"medium"``, ``"large"`` or ``"xl"``.
 
         Raises:
@@ -98,7 +98,7 @@ class GPTConfig:
         if size not in GPT2_SIZES:
             raise ValueError(f"size={size!r} is none of GPT-2's; use one of {', '.join(GPT2_SIZES)}")
         dim, heads, layers = GPT2_SIZES[size]
-        return cls(50_257, dim=dim, heads=heads, layers=layers, activation="gelu_tanh", dropout=dropout)
+        return GPTConfig(50_257, dim=dim, heads=heads, layers=layers, activation="gelu_tanh", dropout=dropout)
 
     @property
     def width(self) -> int:
@@ -128,7 +128,7 @@ class GPTConfig:
         yield from [(self.vocab_size, C)] * (1 if self.tied else 2)
         if self.positions == "learned":
             yield self.max_length, C
-        layer = [(rows, C), (self.heads * self.head_width, C), (both * F, C), (F, C), norm, norm]
+        layer: list[tuple[int, ...]] = [(rows, C), (self.heads * self.head_width, C), (both * F, C), (F, C), norm, norm]
         layer += [(rows,), (C,), (both * F,), (C,)] if self.bias else []
         layer += [(2, self.head_width)] if self.qk_norm else []
         yield from self.layers * layer

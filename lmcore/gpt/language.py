@@ -61,5 +61,5 @@ def pretrain(
     at_least(1, steps=steps)
     warmup = steps // 10 if warmup is None else warmup
     adamw = partial(torch.optim.AdamW, betas=(0.9, beta2), fused=True)
-    given = {"schedule": "cosine", "optimizer": adamw} | how
+    given: dict[str, Any] = {"schedule": "cosine", "optimizer": adamw} | how
     return fit(model, batches, next_token_loss, steps=steps, lr=lr, warmup=warmup, weight_decay=weight_decay, **given)

@@ -123,7 +123,7 @@ class TransformerLanguageModel(ContextLanguageModel):
     A text begins with one ``<start>``; the context is everything since. Otherwise as its base class.
     """
 
-    kind = TransformerLM
+    kind: type[nn.Module] = TransformerLM
 
     @torch.no_grad()
     def _log_softmax(self, ids: list[int], first: int) -> Float[Tensor, "T V"]:
