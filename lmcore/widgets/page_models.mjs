@@ -8,16 +8,16 @@
 //   return () => { done(); models.close(); };
 //
 // `models.load()` loads at once, as when a button asks for it; without it the figure waits until it comes into view or is used.
-// box.dataset.state is "waiting", "loading", "ready" or "failed".
+// `choose(i)` may replace what happens when the reader chooses model i. box.dataset.state is "waiting", "loading", "ready" or "failed".
 import { button, h, select, write } from "./draw.mjs";
 import { openRunner } from "./runner.mjs";
 
 const NEAR = "300px";
 const megabytes = (n) => `${(n / 1e6).toFixed(1)} MB`;
 
-export function modelChooser(model, box, { redraw, label = "Model" }) {
+export function modelChooser(model, box, { redraw, label = "Model", choose = (i) => write(model, { chosen: i }) }) {
   const labels = model.get("labels"), runners = new Map(); // of each model that was asked for: its runner, or null while it loads
-  const pick = labels.length > 1 ? select(label, labels, (i) => write(model, { chosen: i })) : null;
+  const pick = labels.length > 1 ? select(label, labels, choose) : null;
   const meter = h("progress", { max: 1, value: 0, "aria-label": "Loading the model" }), said = h("span", {});
   const loading = h("p", { class: "lmw-note lmw-loading" }, meter, " ", said), trouble = h("div", { class: "lmw-trouble", role: "alert" });
   let wanted = false;

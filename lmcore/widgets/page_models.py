@@ -73,6 +73,7 @@ class PageModel:
         end: the id that ends a text, ``<end>`` or else ``<|endoftext|>``; ``None`` where there is none.
         never: ids that cannot follow anything: ``<pad>``, ``<start>`` and ``<mask>``.
         room: the most tokens that the model reads, ``start`` included; ``None`` for no limit.
+        layers, heads: how many; a recurrent model has no heads, 0.
         data: the bytes for the page.
 
     Raises:
@@ -93,6 +94,7 @@ class PageModel:
         self.tokenizer = tokenizer
         self.kind: str = sizes["kind"]
         self.room: int | None = sizes.get("room")
+        self.layers, self.heads = int(sizes["layers"]), int(sizes.get("heads", 0))
         first, last = (
             next((tokenizer.number[token] for token in (one, END_OF_TEXT) if token in tokenizer.special), None)
             for one in (START, END)
@@ -158,11 +160,10 @@ class ModelFigure(Figure):
         self._models: list[PageModel] = []
         for label, given in models.items():
             if not isinstance(label, str) or not isinstance(given, tuple) or len(given) != 2:
-                raise ValueError(
-                    f"models[{label!r}] must be a pair (model, tokenizer), and a label words; got {given!r:.80}"
-                )
+                raise ValueError(f"models[{label!r}] must be a pair (model, tokenizer), and a label words; got {given!r:.80}")
             self._models.append(PageModel(*given))
         traits = {f"weights{i}": t.Bytes(model.data).tag(sync=True) for i, model in enumerate(self._models)}
+        in_range("chosen", kwargs.get("chosen", 0), 0, len(self._models) - 1)
         self.add_traits(**traits)
         super().__init__(labels=list(models), lazy=list(traits), **kwargs)
 
