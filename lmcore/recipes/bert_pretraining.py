@@ -53,11 +53,11 @@ class Sizes:
     heads: int = 4
     layers: int = 2
     hidden: int = 512
-    dropout: float = 0.0
+    dropout: float = 0.1
     std: float = 0.06
     rate: float = 0.4
     batch_size: int = 16
-    steps: int = 15_000
+    steps: int = 6_000
     lr: float = 2e-3
     save_every: int = 500
 
@@ -66,7 +66,7 @@ SIZES = {
     "smoke": Sizes(vocabulary=500, longest=16, dim=8, heads=2, layers=1, hidden=9, batch_size=4, steps=6, save_every=2),
     "small": Sizes(),
     "full": Sizes(
-        more=True, vocabulary=8_000, longest=128, dim=384, heads=6, layers=6, hidden=1_536, dropout=0.1, std=0.04,
+        more=True, vocabulary=8_000, longest=128, dim=384, heads=6, layers=6, hidden=1_536, std=0.04,
         batch_size=256, steps=20_000, lr=5e-4, save_every=1_000,
     ),
 }  # fmt: skip
