@@ -40,6 +40,8 @@ MODULES = [
     "architecture_walk.mjs",
     "cost_curves.mjs",
     "fill_blank.mjs",
+    "cache_sizes.mjs",
+    "time_line.mjs",
 ]
 
 

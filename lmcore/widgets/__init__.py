@@ -5,6 +5,7 @@ from lmcore.widgets.architecture_walk import ArchitectureWalk
 from lmcore.widgets.attention_calculator import AttentionCalculator
 from lmcore.widgets.base import HOST, Figure
 from lmcore.widgets.bottleneck_squeezer import BottleneckSqueezer
+from lmcore.widgets.cache_sizes import CacheModel, CacheSizes, cache_bytes
 from lmcore.widgets.caption_attention import CaptionAttention
 from lmcore.widgets.cost_curves import CostCurves
 from lmcore.widgets.embedding_map import EmbeddingMap
@@ -13,10 +14,12 @@ from lmcore.widgets.gate_explorer import GateExplorer
 from lmcore.widgets.head_explorer import HeadExplorer
 from lmcore.widgets.layer_chooser import LayerChoice, LayerChooser, table_7
 from lmcore.widgets.merge_stepper import MergeStepper
+from lmcore.widgets.next_tokens import NextTokens
 from lmcore.widgets.next_word import NextWord
 from lmcore.widgets.patch_attention import PatchAttention
 from lmcore.widgets.position_viewer import PositionViewer
 from lmcore.widgets.soft_look_up import SoftLookUp
+from lmcore.widgets.time_line import Milestone, TimeLine
 from lmcore.widgets.unrolled_network import UnrolledNetwork
 from lmcore.widgets.vanishing_lab import VanishingLab
 
@@ -26,6 +29,8 @@ __all__ = [
     "ArchitectureWalk",
     "AttentionCalculator",
     "BottleneckSqueezer",
+    "CacheModel",
+    "CacheSizes",
     "CaptionAttention",
     "CostCurves",
     "EmbeddingMap",
@@ -36,11 +41,15 @@ __all__ = [
     "LayerChoice",
     "LayerChooser",
     "MergeStepper",
+    "Milestone",
+    "NextTokens",
     "NextWord",
     "PatchAttention",
     "PositionViewer",
     "SoftLookUp",
+    "TimeLine",
     "UnrolledNetwork",
     "VanishingLab",
+    "cache_bytes",
     "table_7",
 ]
