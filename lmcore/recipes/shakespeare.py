@@ -27,7 +27,7 @@ is kept from it, and the parameters that predict that best, looked up every 250 
 
 import argparse
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -134,16 +134,20 @@ def nats_per_character(model: nn.Module, ids: Ids, length: int, stride: int | No
     return total / (len(text) - 1)
 
 
+def adamw(sizes: Sizes) -> Callable[..., torch.optim.Optimizer]:
+    """AdamW with this β₂, all of its update in one kernel."""
+    return partial(torch.optim.AdamW, betas=(0.9, sizes.beta2), fused=True)
+
+
 def train(sizes: Sizes, ids: Sequence[int], model: nn.Module, page: ledger.Page, label: str) -> None:
     """Train the model on this text, less its share ``hold``; if there is one, it ends with the parameters best on that."""
     cut = round(len(ids) * (1 - sizes.hold))
     known, held = ids[:cut], ids[cut:]
     source = Windows(known, sizes.length, sizes.batch_size, seed=page.seed, device=page.device)
-    adamw = partial(torch.optim.AdamW, betas=(0.9, sizes.beta2), fused=True)
     best: tuple[float, int, Mapping[str, Any]] | None = None
     steps = fit(
         model, source, loss, steps=sizes.steps, lr=sizes.lr, schedule="linear", warmup=sizes.warmup,
-        weight_decay=sizes.weight_decay, optimizer=adamw, every=min(sizes.every, sizes.steps),
+        weight_decay=sizes.weight_decay, optimizer=adamw(sizes), every=min(sizes.every, sizes.steps),
         compile=sizes.compile and page.device.type == "cuda",
     )  # fmt: skip
     for step in progress(steps, sizes.steps, label):
