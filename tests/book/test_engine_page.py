@@ -1,6 +1,5 @@
 """The engine and the tokeniser that run in the page, in Chromium: equal to lmcore's on real text and at odd sizes."""
 
-import base64
 import itertools
 import pydoc_data.topics
 import unicodedata
@@ -14,10 +13,9 @@ from torch import Tensor, nn
 
 from lmcore.attention import causal_mask
 from lmcore.blocks import EncoderLayer
-from lmcore.widgets.base import join
 from lmcore.widgets.model_file import pack, rounded
 from lmcore.wordpiece import BERT_SPECIAL, WordPiece, basic_tokens
-from tests.book.pages import opened
+from tests.book.modules import module_page, sent
 from tests.test_fill_blank import TEXTS, blank, network, tokenizer
 
 pytestmark = pytest.mark.browser
@@ -29,25 +27,9 @@ EXPORTED = (
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """A page with the parts of the figure's own module as `lm`, and `view(base64)`, the bytes as a figure gets them."""
-    source = join("fill_blank.mjs").replace("export default", f"export {{ {EXPORTED.replace(' ', ', ')} }};\nexport default")
-    page = tmp_path_factory.mktemp("engine") / "page.html"
-    page.write_text("<!doctype html><title>Engine</title>", "utf-8")
-    with opened(page, ready=False) as it:
-        it.page.evaluate(
-            """async (source) => {
-              globalThis.lm = await import(URL.createObjectURL(new Blob([source], {type: "text/javascript"})));
-              globalThis.view = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
-              globalThis.f32 = (list) => Float32Array.from(list);
-            }""",
-            source,
-        )
-        yield it.page
-        it.clean()
-
-
-def sent(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    """A page with the parts of the figure's own module."""
+    with module_page(tmp_path_factory.mktemp("engine"), "fill_blank.mjs", EXPORTED) as page:
+        yield page
 
 
 # ---- model files -------------------------------------------------------------------------------------------------------
