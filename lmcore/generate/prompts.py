@@ -74,10 +74,10 @@ def generate(
     reader: Any = model if cache else Uncached(model)
     if not hasattr(reader, "begin"):
         raise ValueError(f"a {type(model).__name__} has no begin(ids); use cache=False, which needs only model(ids)")
-    device = torch.device("cpu")
+    device = getattr(model, "device", torch.device("cpu"))
     if isinstance(model, nn.Module):
         model.eval()
-        device = next((parameter.device for parameter in model.parameters()), device)
+        device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     found: dict[int, Hypothesis] = {}
