@@ -1,0 +1,68 @@
+"""Figures that continue a text: the reader chooses one of some prompts, or writes another."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import traitlets as t
+from torch import nn
+
+from lmcore.tokenizer import Tokenizer
+from lmcore.widgets.base import in_range
+from lmcore.widgets.page_models import ModelFigure
+
+LONGEST = 300  # characters of a prompt
+
+Given = Mapping[str, tuple[nn.Module, Tokenizer | Sequence[str]]]
+
+
+class PromptFigure(ModelFigure):
+    """A :class:`lmcore.widgets.page_models.ModelFigure` with prompts for each of its models; ``prompts.mjs`` shows them.
+
+    Args:
+        models: label → (model, tokeniser).
+        prompts: texts of at most 300 characters, "" for the beginning of a text; a list for all models, or label → list.
+        more: so many tokens have to find room in the model after every prompt.
+
+    Raises:
+        ValueError: no model, no prompt, or a prompt that its model cannot read and continue.
+    """
+
+    prompts = t.List(t.List(t.Unicode())).tag(sync=True)  # for each model
+    prompt = t.Unicode().tag(sync=True)
+    limit = t.Int(LONGEST).tag(sync=True)
+
+    def __init__(
+        self, models: Given, prompts: Sequence[str] | Mapping[str, Sequence[str]], *, more: int, **kwargs: Any
+    ) -> None:
+        labels = list(models) if isinstance(models, Mapping) else []
+        lists = [prompts.get(label, ()) if isinstance(prompts, Mapping) else prompts for label in labels]
+        for label, given in zip(labels, lists, strict=True):
+            if isinstance(given, str) or not isinstance(given, Sequence) or not len(given):
+                raise ValueError(
+                    f"prompts for {label!r} must be a list of at least one text; got {given!r:.80}. For one, write [prompt]"
+                )
+        chosen = kwargs.get("chosen", 0)
+        first = lists[chosen][0] if isinstance(chosen, int) and 0 <= chosen < len(lists) else ""
+        super().__init__(models, prompts=[list(given) for given in lists], **{"prompt": first, **kwargs})
+        for model, given in zip(self._models, lists, strict=True):
+            for text in given:
+                in_range("the number of characters of a prompt", len(text), 0, LONGEST)
+                in_range(
+                    f"the number of tokens of {text!r:.60} and the {more} after it",
+                    len(model.ids(text)) + more,
+                    1,
+                    model.room or 10**9,
+                )
+
+    def _ids(self, prompt: str | None) -> list[int]:
+        """What the chosen model reads of a prompt, by default of the present one."""
+        return self.running.ids(self.prompt if prompt is None else prompt)
+
+    def _spelt(self, ids: Sequence[int]) -> str:
+        """Tokens for a sentence."""
+        return self.running.tokenizer.decode(ids).strip()
+
+    @t.validate("prompt")
+    def _check_prompt(self, proposal: Any) -> str:
+        in_range("the number of characters of prompt", len(proposal["value"]), 0, LONGEST)
+        return proposal["value"]
