@@ -8,7 +8,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from lmcore.attention import Cache, causal_mask, padding_mask
-from lmcore.blocks import DecoderLayer, EncoderLayer, FeedForward, LayerNorm, layer_norm, post_norm, pre_norm
+from lmcore.blocks import (
+    DecoderLayer,
+    EncoderLayer,
+    FeedForward,
+    LayerNorm,
+    RMSNorm,
+    SwiGLU,
+    layer_norm,
+    post_norm,
+    pre_norm,
+    rms_norm,
+    swiglu_hidden,
+)
 
 B, T, S, C, H, HIDDEN = 2, 5, 7, 33, 3, 13
 LENGTHS = torch.tensor([7, 4])
@@ -71,6 +83,60 @@ def test_layer_norm_knows_no_other_vector_no_scale_and_no_shift():
     torch.testing.assert_close(norm(9 * x + 4), norm(x))
     torch.testing.assert_close(norm(x).mean(-1), torch.zeros(B, T))
     torch.testing.assert_close(norm(x).square().mean(-1), torch.ones(B, T))
+
+
+def test_the_kernel_of_rms_norm_is_the_formula_in_values_and_gradients():
+    norm = lively(RMSNorm(C, eps=0.3))
+    x = (3 + 5 * torch.randn(B, T, C)).requires_grad_()
+    reference = rms_norm(x, norm.weight, norm.eps)
+    torch.testing.assert_close(norm(x), reference)
+    same(gradients(norm(x), [x], norm), gradients(reference, [x], norm))
+    theirs = nn.RMSNorm(C, eps=0.3)
+    theirs.load_state_dict(norm.state_dict())
+    torch.testing.assert_close(norm(x), theirs(x))
+
+
+def test_rms_norm_is_layer_norm_of_what_has_no_mean():
+    x, one = torch.randn(B, T, C), torch.ones(C)
+    centred = x - x.mean(-1, keepdim=True)
+    torch.testing.assert_close(rms_norm(centred, one), layer_norm(x, one))
+    norm = RMSNorm(C, eps=0.0)
+    torch.testing.assert_close(norm(9 * x), norm(x))
+    torch.testing.assert_close(norm(x).square().mean(-1), torch.ones(B, T))
+    assert not torch.allclose(norm(x + 4), norm(x))
+    # mean square 4; outside the root it would be 1 / (2 + 0.41) of 2
+    assert rms_norm(torch.tensor([[2.0, -2.0]]), torch.ones(2), eps=0.41)[0, 0].item() == pytest.approx(2 / 2.1)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_swiglu_is_its_formula_and_as_large_as_two_thirds_of_the_plain_network(bias):
+    network, x = lively(SwiGLU(C, HIDDEN, bias=bias)), torch.randn(B, T, C)
+    gate, up = network.linear1.weight[:HIDDEN], network.linear1.weight[HIDDEN:]
+    shift = network.linear1.bias if bias else torch.zeros(2 * HIDDEN)
+    opened = x @ gate.T + shift[:HIDDEN]
+    hidden = opened * torch.sigmoid(opened) * (x @ up.T + shift[HIDDEN:])
+    torch.testing.assert_close(network(x), hidden @ network.linear2.weight.T + (network.linear2.bias if bias else 0))
+    same_network = FeedForward(C, HIDDEN, "swiglu", bias=bias)
+    same_network.load_state_dict(network.state_dict())
+    assert torch.equal(network(x), same_network(x))
+
+
+def test_swiglu_is_as_large_as_the_plain_network():
+    plain, gated = (sum(p.numel() for p in part.parameters()) for part in (FeedForward(C, bias=False), SwiGLU(C)))
+    assert gated == plain  # 4 · 33 = 132, two thirds of it 88
+    assert swiglu_hidden(4 * 4096, 256) == 11_008  # Llama, 7B
+    assert swiglu_hidden(10) == 7
+    assert swiglu_hidden(1) == 1
+
+
+def test_gelu_by_its_approximation_is_the_formula_of_the_paper():
+    network, x = FeedForward(1, 1, "gelu_tanh"), torch.linspace(-4, 4, 17)[:, None]
+    for layer in (network.linear1, network.linear2):
+        nn.init.ones_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    expected = 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    torch.testing.assert_close(network(x), expected)
+    assert 1e-5 < (network(x) - F.gelu(x)).abs().max() < 1e-3
 
 
 @pytest.mark.parametrize(("activation", "function"), [("relu", torch.relu), ("gelu", F.gelu)])
@@ -233,3 +299,43 @@ def test_dropout_drops_in_training_only_and_keeps_the_mean():
 def test_what_does_not_fit_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_a_layer_with_rms_norms_gates_and_heads_of_its_own_width(norm):
+    layer = lively(
+        EncoderLayer(C, H, HIDDEN, norm=norm, norm_type="rms", activation="swiglu", head_dim=4, kv_heads=1, bias=False)
+    )
+    x = torch.randn(B, T, C)
+
+    def attend(h: torch.Tensor) -> torch.Tensor:
+        return layer.self_attn(h, causal=True)[0]
+
+    def network(h: torch.Tensor) -> torch.Tensor:
+        gate, up = (h @ layer.linear1.weight.T).chunk(2, dim=-1)
+        return (F.silu(gate) * up) @ layer.linear2.weight.T
+
+    def first(h: torch.Tensor) -> torch.Tensor:
+        return rms_norm(h, layer.norm1.weight)
+
+    def second(h: torch.Tensor) -> torch.Tensor:
+        return rms_norm(h, layer.norm2.weight)
+
+    if norm == "pre":
+        middle = x + attend(first(x))
+        expected = middle + network(second(middle))
+    else:
+        middle = first(x + attend(x))
+        expected = second(middle + network(middle))
+    torch.testing.assert_close(layer(x, causal=True), expected)
+    assert not any("bias" in name for name, _ in layer.named_parameters())
+
+
+def test_the_hidden_layer_may_drop_another_share():
+    seen: list[torch.Tensor] = []
+    x = torch.randn(B, T, C)
+    for inner, dropped in ((None, True), (0.4, True), (0.0, False)):
+        layer = EncoderLayer(C, H, HIDDEN, activation="gelu", dropout=0.4, hidden_dropout=inner).train()
+        layer.linear2.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        layer.feed_forward(x)
+        assert bool((seen.pop() == 0).any()) == dropped

@@ -25,7 +25,11 @@ class DownloadError(FileNotFoundError):
 
 @dataclass(frozen=True)
 class Pinned:
-    """A file that never changes: its path in the cache, its address and the SHA-256 of its bytes."""
+    """A file that never changes: its path in the cache, its address and the SHA-256 of its bytes.
+
+    Instead of a SHA-256 there may be the name that git gives to the file's content, a SHA-1 of 40 digits, for files of which
+    nothing else is known.
+    """
 
     path: str
     url: str
@@ -50,7 +54,7 @@ def address(file: Pinned) -> str:
 def present(file: Pinned) -> bool:
     """Whether the cache holds the file, unchanged."""
     path = folder() / file.path
-    return path.is_file() and _sha256(path) == file.sha256
+    return path.is_file() and _digest(path, file) == file.sha256
 
 
 def fetch(file: Pinned) -> Path:
@@ -64,9 +68,9 @@ def fetch(file: Pinned) -> Path:
     if path.exists():
         if not path.is_file():
             raise DownloadError(f"{path} is in the way of the file {file.path}; move it away and try again")
-        if (found := _sha256(path)) != file.sha256:
+        if (found := _digest(path, file)) != file.sha256:
             raise DownloadError(
-                f"{path} is not the expected file: its SHA-256 is {found}, expected {file.sha256}. "
+                f"{path} is not the expected file: its {_kind(file)} is {found}, expected {file.sha256}. "
                 f"Nothing was changed; delete or move it and try again to fetch it from {address(file)}"
             )
         return path
@@ -79,14 +83,15 @@ def _download(file: Pinned, path: Path) -> None:
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
-    bar = sys.stderr.isatty()
-    pooch.retrieve(
-        address(file),
-        known_hash=f"sha256:{file.sha256}",
-        fname=path.name,
-        path=path.parent,
-        downloader=pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT),
-    )
+    http = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
+
+    def checked(url: str, output: str, downloads: pooch.Pooch) -> None:
+        """Before it gets its name; pooch knows no checksum of git's kind."""
+        http(url, output, downloads)
+        if _digest(Path(output), file) != file.sha256:
+            raise ValueError("another checksum")
+
+    pooch.retrieve(address(file), known_hash=None, fname=path.name, path=path.parent, downloader=checked)
     path.chmod(0o644)  # a cache may be shared; pooch's files are their owner's alone
 
 
@@ -114,7 +119,7 @@ def _explained(file: Pinned, path: Path) -> Iterator[None]:
             happened = f"the request failed ({cause})"
         case OSError():
             happened = f"the cache {folder()} cannot be written to ({cause.strerror or cause})"
-        case _:  # pooch's ValueError for a checksum that does not match
+        case _:  # the ValueError for a checksum that does not match
             happened = f"what arrived has another checksum than {file.sha256} (cut short, or not the same file)"
     for left in (path.parent, folder()):
         with contextlib.suppress(OSError):
@@ -125,6 +130,13 @@ def _explained(file: Pinned, path: Path) -> Iterator[None]:
     ) from cause
 
 
-def _sha256(path: Path) -> str:
+def _kind(file: Pinned) -> str:
+    return "SHA-256" if len(file.sha256) == 64 else "git's name"
+
+
+def _digest(path: Path, file: Pinned) -> str:
+    """The checksum of what lies there, of the kind that this file has."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        if _kind(file) == "SHA-256":
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.sha1(b"blob %d\0" % path.stat().st_size + stream.read(), usedforsecurity=False).hexdigest()

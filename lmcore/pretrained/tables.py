@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-NameTable = Mapping[str, tuple[str, ...]]  # our name → theirs
+
+@dataclass(frozen=True)
+class Part:
+    """One of their tensors as a part of ours, where the name alone does not say how it lies in it.
+
+    Attributes:
+        name: theirs.
+        rows: how many rows of ours it fills; without, all parts of a tensor fill as many.
+        transposed: theirs is (in, out), as the matrices of GPT-2's ``Conv1D`` are, and ours (out, in).
+    """
+
+    name: str
+    rows: int | None = None
+    transposed: bool = False
+
+
+NameTable = Mapping[str, tuple[str | Part, ...]]  # our name → theirs
 
 
 def from_huggingface(model: nn.Module, state: Mapping[str, Tensor], table: NameTable) -> None:
@@ -25,20 +42,19 @@ def from_huggingface(model: nn.Module, state: Mapping[str, Tensor], table: NameT
         ValueError: the checkpoint lacks a name or has one too many, a tensor has another shape than the model's, or the table
             is none of this model. The message lists the names.
     """
-    known = {name for theirs in table.values() for name in theirs}
+    known = {_part(theirs).name for names in table.values() for theirs in names}
     _same_names("the checkpoint", set(state), known)
     ours = model.state_dict()
     _same_names("the name table", set(table), set(ours))
     new, wrong = {}, []
     for name, theirs in table.items():
-        parts = [state[part] for part in theirs]
-        rows = ours[name].shape[0] // len(parts)
-        expected = (rows, *ours[name].shape[1:])
-        wrong += [
-            f"{part} is {tuple(tensor.shape)}, the model needs {expected}"
-            for part, tensor in zip(theirs, parts, strict=True)
-            if tuple(tensor.shape) != expected
-        ]
+        parts = []
+        for part, rows in zip(map(_part, theirs), _rows(theirs, len(ours[name])), strict=True):
+            tensor, expected = state[part.name], (rows, *ours[name].shape[1:])
+            expected = expected[::-1] if part.transposed else expected
+            if tuple(tensor.shape) != expected:
+                wrong.append(f"{part.name} is {tuple(tensor.shape)}, the model needs {expected}")
+            parts.append(tensor.T if part.transposed else tensor)
         if not wrong:
             new[name] = torch.cat([part.to(ours[name].dtype) for part in parts])
     if wrong:
@@ -55,11 +71,20 @@ def to_huggingface(model: nn.Module, table: NameTable) -> dict[str, Tensor]:
     """
     ours = model.state_dict()
     _same_names("the name table", set(table), set(ours))
-    return {
-        theirs: part.clone()
-        for name, names in table.items()
-        for theirs, part in zip(names, ours[name].chunk(len(names)), strict=True)
-    }
+    found = {}
+    for name, theirs in table.items():
+        for part, tensor in zip(map(_part, theirs), ours[name].split(_rows(theirs, len(ours[name]))), strict=True):
+            found[part.name] = (tensor.T if part.transposed else tensor).clone()
+    return found
+
+
+def _part(theirs: str | Part) -> Part:
+    return Part(theirs) if isinstance(theirs, str) else theirs
+
+
+def _rows(theirs: Sequence[str | Part], rows: int) -> list[int]:
+    """How many of a tensor's rows each of its parts fills."""
+    return [rows // len(theirs) if part.rows is None else part.rows for part in map(_part, theirs)]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -93,6 +118,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file: {error}") from None
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a folder: of ``model.safetensors``, or of the files that ``model.safetensors.index.json`` lists.
+
+    Raises:
+        FileNotFoundError: a file is not there.
+        ValueError: a file is broken.
+    """
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return read_tensors(folder / "model.safetensors")
+    where = read_json(index).get("weight_map")
+    if not isinstance(where, dict) or not all(isinstance(name, str) for name in where.values()):
+        raise ValueError(f"{index} has no weight_map from names to files; take the one that came with the files")
+    return {name: tensor for file in sorted(set(where.values())) for name, tensor in read_tensors(folder / file).items()}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
