@@ -8,14 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmcore.batches import generator
+
 
 class Stream:
-    """A stream of random numbers of its own: inside ``with stream:`` torch draws from it, outside nothing has changed."""
+    """A stream of random numbers of its own: inside ``with stream:`` torch draws from it, outside nothing has changed.
 
-    def __init__(self, seed: int, device: torch.device):
+    Args:
+        seed: where it begins.
+        device: whose random numbers are meant, besides the CPU's.
+        process: of several processes with one seed, each has a stream of its own.
+    """
+
+    def __init__(self, seed: int, device: torch.device, process: int = 0):
         self.seed, self.device = seed, device
         outside = self._get()
-        torch.manual_seed(seed)
+        torch.manual_seed(int(generator(seed, process).integers(2**63)) if process else seed)
         self.inside = self._get()
         self._set(outside)
 

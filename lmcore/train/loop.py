@@ -8,14 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lmcore import device as where
 from lmcore.batches import at_least
 from lmcore.schedules import learning_rate
 from lmcore.train.checkpoints import Stream, resume, save
-
-Loss = Callable[[nn.Module, Any], Tensor]
+from lmcore.train.team import Loss, gather
 
 
 class Step(NamedTuple):
@@ -56,6 +55,9 @@ def fit(
     a call that finds the file goes on from it. On a CPU an interrupted and resumed run equals an uninterrupted one bit for bit.
     The file holds tensors and plain numbers, is read without unpickling objects, and is replaced in one move, so an interrupt
     leaves the old one or the new one, never half of one. A run that was finished yields nothing more.
+
+    Where several processes run (``torch.distributed``), they share every batch among them, and the step is the same; see
+    :mod:`lmcore.train.team`.
 
     Args:
         model: a module; it is put in training mode before every step.
@@ -106,46 +108,48 @@ def fit(
 
     rate_of = partial(learning_rate, steps=steps, lr=lr, warmup=warmup, schedule=schedule)
     rate = rate_of(1)  # refuses a bad plan before any work
-    stream = Stream(where.seed() if seed is None else seed, device)
-    network: Any = torch.compile(model) if compile else model
-    update = (optimizer or fused_adamw)(parameter_groups(model, weight_decay), lr=lr)
+    team = gather(model, loss, compile=compile)
+    stream = Stream(where.seed() if seed is None else seed, device, team.rank)
+    update = (optimizer or fused_adamw)(parameter_groups(team.model, weight_decay), lr=lr)
     source, done, seconds = iter(batches), 0, 0.0
-    parts: dict[str, Any] = {"model": model, "optimizer": update, "batches": source, "random": stream}
+    parts = team.parts({"model": model, "optimizer": update, "batches": source, "random": stream})
     settings = {"steps": steps, "lr": lr, "schedule": schedule, "warmup": warmup, "weight_decay": weight_decay, "clip": clip}
     settings |= {"accumulate": accumulate, "seed": stream.seed, "optimizer": type(update).__name__, "precision": str(precision)}
+    settings |= team.settings()
     if checkpoint is not None:
         done, seconds = resume(checkpoint, parts, settings)
+        team.agree(done)
 
     while done < steps:
         began, before, total = time.perf_counter(), done, torch.zeros((), device=device)
-        model.train()
+        team.train()
         with stream:
             for done in range(before + 1, min(before + every, steps) + 1):
                 rate = rate_of(done)
                 for group in update.param_groups:
                     group["lr"] = rate
                 update.zero_grad()
-                for _ in range(accumulate):
+                for left in reversed(range(accumulate)):
                     batch = next(source, None)
                     if batch is None:
                         raise ValueError(f"the batches ended in step {done} of steps={steps}; use epochs=None, or fewer steps")
                     with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-                        value = loss(network, batch)
-                    if not isinstance(value, Tensor) or value.ndim:
-                        raise ValueError(f"loss(model, batch) must return one number as a tensor without axes; got {value!r}")
+                        value = team.loss(batch, last=not left)
                     value = value / accumulate
                     value.backward()
                     total += value.detach()
                 if clip is not None:
-                    nn.utils.clip_grad_norm_(model.parameters(), clip)
+                    nn.utils.clip_grad_norm_(team.model.parameters(), clip)
                 update.step()
-        mean = total.item() / (done - before)
+        mean = team.mean(total).item() / (done - before)
         if not np.isfinite(mean):
             raise FloatingPointError(f"the loss is {mean} at step {done}; try a lower lr than {lr}, a warm-up, or clip=1.0")
+        team.publish()
         seconds += time.perf_counter() - began
         if checkpoint is not None and (done == steps or (save_every and done % save_every == 0)):
             state = {name: part.state_dict() for name, part in parts.items()}
-            save(checkpoint, state | {"settings": settings, "step": done, "seconds": seconds})
+            if team.rank == 0:
+                save(checkpoint, state | {"settings": settings, "step": done, "seconds": seconds})
         yield Step(done, mean, rate, seconds)
 
 
