@@ -23,6 +23,9 @@ from lmcore.bert import Bert, BertConfig, contextual_vectors, inputs, mean_pool,
 from lmcore.blocks import EncoderLayer, FeedForward, LayerNorm
 from lmcore.bpe import BPE
 from lmcore.embeddings import FeedForwardLM, SkipGram
+from lmcore import llama
+from lmcore.gpt import GPT, GPTConfig, as_language_model, pretrain
+from lmcore.llama import Llama, LlamaConfig
 from lmcore.generate import beam, filtered, generate, greedy, repetition_penalty, sample, temperature, top_k, top_p
 from lmcore.ngram import NGram
 from lmcore.pairs import Pairs
@@ -61,6 +64,7 @@ heads, filled = MultiHeadAttention(5, 1), Cache()
 filled.append(asks[:, None], asks[:, None])
 translator = Seq2Seq(7, 7, 3, 5)
 reader = Bert(BertConfig(12, dim=6, heads=2, layers=1, hidden=5, max_length=4))
+gpt = GPT(GPTConfig(9, max_length=4, dim=6, heads=2, layers=1, hidden=5))
 known = bert.word_tokenizer(["a", "b"])
 filler = bert.BertMaskedLM(BertConfig(len(known), dim=6, heads=2, layers=1))
 hidden = dict(tokenizer=known, seed=3)
@@ -592,6 +596,48 @@ VISION = {
     "from_huggingface(sees, {}, pretrained.vit_names(1))": ("lacks 24 names", "classifier.bias"),
 }
 
+GPT_AND_LLAMA = {
+    "GPTConfig(0)": ("vocab_size=0", "at least 1"),
+    "GPTConfig(9, dim=10, heads=3)": ("dim=10", "heads=3", "or head_dim"),
+    "GPTConfig(9, heads=4, kv_heads=3)": ("heads=4", "kv_heads=3", "divisor"),
+    "GPTConfig(9, kv_heads=0)": ("kv_heads=0", "at least 1"),
+    "GPTConfig(9, dropout=1)": ("dropout=1", "up to, but not including, 1"),
+    "GPTConfig(9, std=0)": ("std=0", "above 0"),
+    'GPTConfig(9, activation="swish")': ("'swish'", "relu, gelu, gelu_tanh, silu, swiglu"),
+    'GPTConfig(9, norm="batch")': ("'batch'", "layer, rms"),
+    'GPTConfig(9, positions="sinusoidal")': ("'sinusoidal'", "learned, rotary, none"),
+    'GPTConfig(9, dim=9, heads=3, positions="rotary")': ("a head has 3", "even head_dim"),
+    'GPTConfig.gpt2("tiny")': ("'tiny'", "small, medium, large, xl"),
+    "GPT(9)": ("9", "GPTConfig"),
+    "gpt(torch.full((1, 2), 9))": ("9", "0 … 8"),
+    "gpt(ids)": ("(2,)", "2 axes"),
+    "gpt(torch.zeros(1, 5, dtype=torch.long))": ("0 to 4", "0 to 3"),
+    "gpt(ids[None], torch.tensor([3]))": ("3", "0 to S=2"),
+    'as_language_model(gpt, ["a"])': ("9 words", "1 different"),
+    "as_language_model(model, ['a'])": ("NGram", "must be a GPT"),
+    "pretrain(gpt, [], steps=0, lr=0.1)": ("steps=0", "at least 1"),
+    "Llama(GPTConfig(9, dim=6, heads=2))": ("GPTConfig", "LlamaConfig"),
+    "LlamaConfig(9, dim=6, heads=2)": ("a head has 3", "even"),
+    'llama.changed(gpt.config, "RoPE")': ("'RoPE'", "'rotary positions'"),
+    "llama.changed(gpt.config, kv_heads=1)": ("kv_heads=1", "'grouped queries'"),
+    "llama.with_parameters(gpt.config, 7)": ("parameters=7", "narrower"),
+    "llama.with_parameters(gpt.config, 0)": ("parameters=0", "at least 1"),
+    "llama.swiglu_hidden(0)": ("hidden=0", "at least 1"),
+    "llama.RMSNorm(3, eps=-1)": ("eps=-1", "small number"),
+    'EncoderLayer(8, 2, norm_type="batch")': ("'batch'", "layer, rms"),
+    "EncoderLayer(8, 2, hidden_dropout=2)": ("hidden_dropout=2", "probability"),
+    "MultiHeadAttention(8, 2, head_dim=0)": ("head_dim=0", "at least 1"),
+    'pretrained.load("gpt5")': ("'gpt5'", "gpt2, bert-base-uncased"),
+    'pretrained.load("gpt2")': ("http://127.0.0.1:9/models/openai-community/gpt2/config.json", "put them there", "load("),
+    'pretrained.download("gpt5")': ("'gpt5'", "SmolLM2-135M"),
+    'pretrained.load_gpt2("no-such-folder")': ("config.json", "no-such-folder"),
+    'pretrained.load_llama("no-such-folder")': ("config.json", "no-such-folder"),
+    'pretrained.load_tokenizer("no-such-folder")': ("vocab.json", "no-such-folder"),
+    'pretrained.save_gpt2("no-such-folder", reader)': ("Bert", "must be a GPT"),
+    'pretrained.save_llama("no-such-folder", gpt)': ("GPT", "must be a Llama"),
+    "from_huggingface(gpt, {}, pretrained.gpt2_names(1))": ("lacks 16 names", "transformer.h.0.attn.c_attn.bias"),
+}
+
 PAGES_AND_FIGURES = {
     'corpora.load("shakespeare")': ("'shakespeare'", "tiny_shakespeare"),
     "corpora.load(7)": ("7 is", "tiny_shakespeare"),
@@ -702,6 +748,7 @@ CALLS = (
     | TRANSFORMERS
     | BERT_AND_PRETRAINED
     | VISION
+    | GPT_AND_LLAMA
     | PAGES_AND_FIGURES
 )
 ALLOWED = {"ValueError", "FileNotFoundError", "DownloadError"}  # DownloadError is a FileNotFoundError

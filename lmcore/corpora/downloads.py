@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 TIMEOUT = 30  # seconds without a byte
 
@@ -85,9 +86,9 @@ def _download(file: Pinned, path: Path) -> None:
     pooch.get_logger().setLevel("WARNING")
     http = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT)
 
-    def checked(url: str, output: str, downloads: pooch.Pooch) -> None:
+    def checked(url: str, output: str, manager: Any) -> None:
         """Before it gets its name; pooch knows no checksum of git's kind."""
-        http(url, output, downloads)
+        http(url, output, manager)
         if _digest(Path(output), file) != file.sha256:
             raise ValueError("another checksum")
 
@@ -121,7 +122,7 @@ def _explained(file: Pinned, path: Path) -> Iterator[None]:
             happened = f"the cache {folder()} cannot be written to ({cause.strerror or cause})"
         case _:  # the ValueError for a checksum that does not match
             happened = f"what arrived has another checksum than {file.sha256} (cut short, or not the same file)"
-    for left in (path.parent, folder()):
+    for left in path.parents[: len(Path(file.path).parts)]:  # up to the cache itself
         with contextlib.suppress(OSError):
             left.rmdir()
     raise DownloadError(
