@@ -129,7 +129,7 @@ function render({ model, el }) {
     for (const it of [answer, heads]) it.hidden = false;
     likely.disabled = false;
     drawTable(p, runner);
-    if (looked) drawWall();
+    if (looked) drawWall(); else wall.replaceChildren();
     drawReading(drawn = { key: key(), tokenizer, ids });
     numbers.replaceChildren(...facts({ tokens: ["tokens read", ids.length], work: ["of them computed anew", runner.work], spread: ["as unsure as among so many equal tokens", spread.toFixed(1), spread], time: ["in your browser in", `${(performance.now() - began).toFixed(0)} ms`] }));
     answer.dataset.key = drawn.key;
