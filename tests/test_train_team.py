@@ -168,7 +168,7 @@ def test_one_process_stays_alone(monkeypatch):
     monkeypatch.setenv("LMCORE_PARALLEL", "fsdp")
     model = Tied()
     team = gather(model, loss)
-    assert (team.model, team.network, team.rank, team.count, team.settings()) == (model, model, 0, 1, {})
+    assert (team.model, team.compute.model, team.rank, team.count, team.settings()) == (model, model, 0, 1, {})
 
 
 # ---------------------------------------------------------------- the rows of each

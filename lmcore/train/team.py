@@ -44,8 +44,10 @@ class Alone:
 
     def __init__(self, model: nn.Module, loss: Loss, *, compile: bool = False):
         self.model = model  # the optimiser moves its parameters
-        self.network: Any = torch.compile(model) if compile else model
-        self.compute = loss
+        self.compute: Any = _Computed(model, loss)
+        self.compiled = compile
+        if compile:
+            self.compute = torch.compile(self.compute)
 
     def train(self) -> None:
         """Put the model in training mode."""
@@ -56,7 +58,7 @@ class Alone:
 
         ``last`` says that no other batch of this step follows, so that gradients can be exchanged.
         """
-        return one_number(self.compute(self.network, batch))
+        return one_number(self.compute(batch))
 
     def mean(self, total: Tensor) -> Tensor:
         """The mean of a number over the processes."""
@@ -86,7 +88,7 @@ class Replicated(Alone):
         self.together = self._together()
 
     def _together(self) -> Any:
-        return nn.parallel.DistributedDataParallel(_Computed(self.network, self.compute), find_unused_parameters=True)
+        return nn.parallel.DistributedDataParallel(self.compute, find_unused_parameters=True)
 
     def loss(self, batch: Any, last: bool) -> Tensor:
         own, share = part(batch, self.rank, self.count)
@@ -122,12 +124,13 @@ class Sharded(Replicated):
     def _together(self) -> Any:
         from torch.distributed.fsdp import fully_shard
 
-        if self.network is not self.model:
+        if self.compiled:
             raise ValueError(f"compile=True does not go with {PARALLEL}=fsdp; use {PARALLEL}=ddp, or compile=False")
         for tensor in (*self.model.parameters(), *self.model.buffers()):
             dist.broadcast(tensor.detach(), 0)
-        self.caller, self.model = self.model, copy.deepcopy(self.model)
-        return fully_shard(_Computed(self.model, self.compute))
+        self.caller = self.model
+        self.model = self.compute.model = copy.deepcopy(self.caller)
+        return fully_shard(self.compute)
 
     def train(self) -> None:
         self.model.train()
@@ -141,8 +144,8 @@ class Sharded(Replicated):
     def publish(self) -> None:
         for own, shard in zip(self.caller.parameters(), self.model.parameters(), strict=True):
             own.copy_(shard.full_tensor())  # type: ignore[attr-defined]
-        for own, buffer in zip(self.caller.buffers(), self.model.buffers(), strict=True):
-            own.copy_(buffer)
+        for kept, buffer in zip(self.caller.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(buffer)
 
     def settings(self) -> dict[str, Any]:
         return {"processes": self.count, "parallel": "fsdp"}
@@ -226,7 +229,10 @@ def one_number(value: Any) -> Tensor:
 
 
 class _Computed(nn.Module):
-    """The loss as a module around the model: whatever of the model a loss calls, it is called inside ``forward``."""
+    """The loss as a module around the model: whatever of the model a loss calls is called inside ``forward``.
+
+    So it is compiled, and its gradients are exchanged, also where a loss calls other methods than the model itself.
+    """
 
     def __init__(self, model: nn.Module, loss: Loss):
         super().__init__()
@@ -265,8 +271,8 @@ class _WholeModel:
         self.team.caller.load_state_dict(state)
         for whole, shard in zip(self.team.caller.parameters(), self.team.model.parameters(), strict=True):
             shard.copy_(_cut(whole, shard))
-        for whole, buffer in zip(self.team.caller.buffers(), self.team.model.buffers(), strict=True):
-            buffer.copy_(whole)
+        for kept, buffer in zip(self.team.caller.buffers(), self.team.model.buffers(), strict=True):
+            buffer.copy_(kept)
 
 
 class _WholeOptimizer:
