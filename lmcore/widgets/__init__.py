@@ -4,10 +4,13 @@ from lmcore.widgets.alignment_explorer import AlignmentExplorer
 from lmcore.widgets.architecture_walk import ArchitectureWalk
 from lmcore.widgets.attention_calculator import AttentionCalculator
 from lmcore.widgets.base import HOST, Figure
+from lmcore.widgets.beam_tree import BeamTree
 from lmcore.widgets.bottleneck_squeezer import BottleneckSqueezer
 from lmcore.widgets.cache_sizes import CacheModel, CacheSizes, cache_bytes
+from lmcore.widgets.cache_steps import CacheSteps
 from lmcore.widgets.caption_attention import CaptionAttention
 from lmcore.widgets.cost_curves import CostCurves
+from lmcore.widgets.decoding_playground import DecodingPlayground
 from lmcore.widgets.embedding_map import EmbeddingMap
 from lmcore.widgets.fill_blank import FillBlank
 from lmcore.widgets.gate_explorer import GateExplorer
@@ -28,11 +31,14 @@ __all__ = [
     "AlignmentExplorer",
     "ArchitectureWalk",
     "AttentionCalculator",
+    "BeamTree",
     "BottleneckSqueezer",
     "CacheModel",
     "CacheSizes",
+    "CacheSteps",
     "CaptionAttention",
     "CostCurves",
+    "DecodingPlayground",
     "EmbeddingMap",
     "Figure",
     "FillBlank",

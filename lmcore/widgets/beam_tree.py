@@ -87,7 +87,6 @@ class BeamTree(PromptFigure, module="beam_tree.mjs"):
             ValueError: a prompt that the model cannot read and continue.
         """
         model, begin = self.running, self._ids(prompt)
-        in_range("the number of tokens of the prompt and those after it", len(begin) + self.steps, 1, model.room or 10**9)
         open_, complete = [(0, Branch((), 0.0, 0, True, False))], 0
         levels: list[list[Branch]] = []
         while len(levels) < self.steps and open_ and complete < self.width:

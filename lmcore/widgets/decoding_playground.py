@@ -82,7 +82,6 @@ class DecodingPlayground(PromptFigure, module="decoding_playground.mjs"):
         """
         model, ids = self.running, self._ids(prompt)
         found: list[Written] = []
-        in_range("the number of tokens of the prompt and those after it", len(ids) + self.upto, 1, model.room or 10**9)
         draw, greedy = random_numbers(self.seed), self.method == "greedy"
         how: dict[str, Any] = {"repetition": self.repetition if self.repetition != 1 else None}
         if not greedy:

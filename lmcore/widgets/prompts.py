@@ -8,7 +8,7 @@ from torch import nn
 
 from lmcore.tokenizer import Tokenizer
 from lmcore.widgets.base import in_range
-from lmcore.widgets.page_models import ModelFigure
+from lmcore.widgets.page_models import ModelFigure, PageModel
 
 LONGEST = 300  # characters of a prompt
 
@@ -41,22 +41,24 @@ class PromptFigure(ModelFigure):
                 raise ValueError(
                     f"prompts for {label!r} must be a list of at least one text; got {given!r:.80}. For one, write [prompt]"
                 )
-        chosen = kwargs.get("chosen", 0)
+        self._more, chosen = more, kwargs.get("chosen", 0)
         first = lists[chosen][0] if isinstance(chosen, int) and 0 <= chosen < len(lists) else ""
         super().__init__(models, prompts=[list(given) for given in lists], **{"prompt": first, **kwargs})
         for model, given in zip(self._models, lists, strict=True):
             for text in given:
-                in_range("the number of characters of a prompt", len(text), 0, LONGEST)
-                in_range(
-                    f"the number of tokens of {text!r:.60} and the {more} after it",
-                    len(model.ids(text)) + more,
-                    1,
-                    model.room or 10**9,
-                )
+                self._checked(model, text)
 
     def _ids(self, prompt: str | None) -> list[int]:
-        """What the chosen model reads of a prompt, by default of the present one."""
-        return self.running.ids(self.prompt if prompt is None else prompt)
+        """What the chosen model reads of a prompt, by default of the present one; a ValueError where it cannot go on."""
+        return self._checked(self.running, self.prompt if prompt is None else prompt)
+
+    def _checked(self, model: PageModel, prompt: str) -> list[int]:
+        in_range("the number of characters of a prompt", len(prompt), 0, LONGEST)
+        found = [*model.start, *model.tokenizer.encode(prompt)]
+        in_range(f"the number of tokens of {prompt!r:.60}", len(found), 1, 10**9)
+        name = f"the number of tokens of {prompt!r:.60} and the {self._more} after it"
+        in_range(name, len(found) + self._more, 1, model.room or 10**9)
+        return found
 
     def _spelt(self, ids: Sequence[int]) -> str:
         """Tokens for a sentence."""
