@@ -2,10 +2,10 @@
 import { maskedScores } from "./bert.mjs";
 import { bar, button, controls, facts, follow, frame, h, percent, select, uid, write } from "./draw.mjs";
 import { inSlices, modelOf, softmax } from "./engine.mjs";
+import { modelLoader } from "./model_loader.mjs";
 import { wordPiece } from "./wordpiece.mjs";
 
-const MASK = "[MASK]", BLANK = /_+|\[mask\]/gi, NEAR = "300px";
-const megabytes = (n) => `${(n / 1e6).toFixed(1)} MB`;
+const MASK = "[MASK]", BLANK = /_+|\[mask\]/gi;
 
 function render({ model, el }) {
   const { box, body, say } = frame(model, el, "fill", "Fill in the blank", "leave another word out, or change a word far from the blank. Which words does the model need to know what is missing?");
@@ -20,39 +20,11 @@ function render({ model, el }) {
     write(model, { text: own.value });
   });
   const reading = h("p", { class: "lmw-reading", role: "group", "aria-label": "The text as the model reads it" }), strange = h("p", { class: "lmw-note" });
-  const meter = h("progress", { max: 1, value: 0, "aria-label": "Loading the model" }), loaded = h("span", {}), loading = h("p", { class: "lmw-note lmw-loading" }, meter, " ", loaded);
-  const trouble = h("div", { class: "lmw-trouble", role: "alert" }), answers = h("div", { class: "lmw-answers" }), numbers = h("div", { class: "lmw-facts lmw-row" });
+  const loader = modelLoader(model, box, { redraw: draw, open: (_, progress) => modelOf(model, "weights", progress) });
+  const answers = h("div", { class: "lmw-answers" }), numbers = h("div", { class: "lmw-facts lmw-row" });
   body.append(...[pick?.node ?? []].flat(), h("div", { class: "lmw-field" }, h("label", { for: id }, "Your text"), own),
     controls(blank, h("span", { class: "lmw-note", id: hintId }, "___ or [MASK] stands for a missing word.")),
-    h("div", {}, h("p", { class: "lmw-caption" }, "As the model reads it"), reading, strange), loading, trouble, answers, numbers);
-
-  // ---- the model: at hand in JupyterLab, on a built page loaded once the figure comes into view or is used ----
-  let net = null, asked = false;
-  async function want() {
-    if (asked) return;
-    asked = true;
-    trouble.replaceChildren();
-    box.dataset.state = "loading";
-    try {
-      net = await modelOf(model, "weights", (part, all) => {
-        meter.value = part / all;
-        loaded.textContent = `Loading the model: ${megabytes(part)} of ${megabytes(all)}.`;
-      });
-      loading.hidden = true;
-      box.dataset.state = "ready";
-      draw();
-    } catch (error) {
-      console.error(error);
-      asked = false;
-      box.dataset.state = "failed";
-      loaded.textContent = "";
-      trouble.replaceChildren(h("p", {}, `This figure could not start: ${error.message}.`), h("p", {}, model.get("alt")), button("Try again", want));
-    }
-  }
-  const sight = new IntersectionObserver((seen) => { if (seen.some((entry) => entry.isIntersecting)) { sight.disconnect(); want(); } }, { rootMargin: NEAR });
-  loaded.textContent = "The model is loaded when this figure comes into view.";
-  box.addEventListener("focusin", want, { once: true });
-  box.dataset.state = "waiting";
+    h("div", {}, h("p", { class: "lmw-caption" }, "As the model reads it"), reading, strange), ...loader.nodes, answers, numbers);
 
   // ---- the text ----
   /** Its words with their pieces and, between [CLS] and [SEP], its ids and the places of the blanks. */
@@ -82,8 +54,8 @@ function render({ model, el }) {
     const mine = ++run, began = performance.now();
     if (!places.length) return refuse("No word is missing. Write ___ in place of a word.");
     if (ids.length > room) return refuse(`The text has ${ids.length} tokens, [CLS] and [SEP] among them. This model reads at most ${room}; shorten the text.`);
-    if (!net) return;
-    const scores = await inSlices(maskedScores(net, ids, places), () => mine !== run);
+    if (!loader.opened) return;
+    const scores = await inSlices(maskedScores(loader.opened, ids, places), () => mine !== run);
     if (scores === null || mine !== run) return; // the text has changed meanwhile
     const found = scores.map((row) => {
       const p = softmax(row), order = Array.from(p.keys()).sort((a, b) => p[b] - p[a] || a - b).slice(0, top);
@@ -125,8 +97,7 @@ function render({ model, el }) {
     answer(text, parts).catch((error) => { console.error(error); refuse(`The model could not compute: ${error.message}.`); });
   }
   const done = follow(model, ["text"], draw);
-  sight.observe(box);
-  return () => { done(); sight.disconnect(); run++; };
+  return () => { done(); loader.close(); run++; };
 }
 
 export default { render };

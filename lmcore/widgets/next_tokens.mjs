@@ -22,7 +22,7 @@ function render({ model, el }) {
   } });
   const id = uid("text");
   const own = h("textarea", { id, rows: 2, maxlength: model.get("limit"), spellcheck: "false", oninput: () => write(model, { text: own.value, taken: [] }) });
-  const pick = select("Example", [], (i) => write(model, { text: textsNow()[i], taken: [] }));
+  const pick = select("Example", [], (i) => { if (i < textsNow().length) write(model, { text: textsNow()[i], taken: [] }); });
   const take = (token) => write(model, { taken: [...model.get("taken"), token] });
   const likely = button("Take the likeliest", () => take(shown[0])), back = button("Take back", () => write(model, { taken: model.get("taken").slice(0, -1) }));
   const reading = h("p", { class: "lmw-reads", role: "group", "aria-label": "The text as the model reads it" }), looks = h("p", { class: "lmw-note" });
@@ -140,7 +140,7 @@ function render({ model, el }) {
   function draw() {
     const { runner } = models, text = model.get("text"), taken = model.get("taken"), chosen = model.get("chosen");
     if (listed !== chosen) {
-      pick.input.replaceChildren(...textsNow().map((example, i) => h("option", {}, `${i + 1}. ${example || "(the beginning of a text)"}`)), h("option", { disabled: true }, "(your own text)"));
+      pick.input.replaceChildren(...textsNow().map((example, i) => h("option", {}, `${i + 1}. ${example || "(the beginning of a text)"}`)), h("option", { hidden: true }, "(your own text)"));
       listed = chosen;
     }
     const example = taken.length ? -1 : textsNow().indexOf(text);

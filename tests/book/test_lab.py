@@ -157,6 +157,8 @@ def test_a_chapter_opens_as_a_notebook_and_runs(lab: Lab, chapter: str) -> None:
             time.sleep(0.3)
         if "FillBlank(" in (ROOT / f"{chapter}.md").read_text(encoding="utf-8"):
             compare_blanks(page, lab)
+        if "NextTokens(" in (ROOT / f"{chapter}.md").read_text(encoding="utf-8"):
+            compare_next_tokens(page, lab)
         assert view.requests == [], "JupyterLab asked another host"
 
 
@@ -201,6 +203,26 @@ def compare_blanks(page: Page, lab: Lab) -> None:
             [...a.querySelectorAll('tbody tr')].map((row) => [row.dataset.word, +row.dataset.p])))"""
     )
     assert shown == [pytest.approx(blank, abs=1e-5) for blank in blanks]
+
+
+NEXT = """
+import json
+from ipywidgets.widgets.widget import _instances
+from lmcore.widgets import NextTokens
+widget = next(w for w in _instances.values() if isinstance(w, NextTokens))
+print(json.dumps([[widget.chosen, widget.text, widget.taken], widget.next()]))
+"""
+
+
+def compare_next_tokens(page: Page, lab: Lab) -> None:
+    """The same for the language models: in the page they expect what they expect in Python."""
+    figure = page.locator(".lmw-next").first
+    figure.scroll_into_view_if_needed(timeout=30_000)
+    state, wanted = lab.ask_kernel(NEXT)
+    key = json.dumps(state, ensure_ascii=False, separators=(",", ":"))
+    expect(figure.locator(".lmw-answer")).to_have_attribute("data-key", key, timeout=30_000)
+    rows = "(f) => [...f.querySelectorAll('tbody tr:not([hidden])')].map((row) => [row.dataset.token, +row.dataset.p])"
+    assert dict(figure.evaluate(rows)) == pytest.approx(wanted, abs=1e-5)
 
 
 def test_no_news_no_updates_no_extension_manager(lab: Lab) -> None:
