@@ -24,6 +24,7 @@ from lmcore.blocks import EncoderLayer, FeedForward, LayerNorm
 from lmcore.bpe import BPE
 from lmcore.embeddings import FeedForwardLM, SkipGram
 from lmcore import llama
+from lmcore.decode import fast
 from lmcore.gpt import GPT, GPTConfig, as_language_model, pretrain
 from lmcore.llama import Llama, LlamaConfig
 from lmcore.generate import beam, filtered, generate, greedy, repetition_penalty, sample, temperature, top_k, top_p
@@ -615,7 +616,13 @@ GPT_AND_LLAMA = {
     "gpt(ids[None], torch.tensor([3]))": ("3", "0 to S=2"),
     'as_language_model(gpt, ["a"])': ("9 words", "1 different"),
     "as_language_model(model, ['a'])": ("NGram", "must be a GPT"),
+    "fit(schedule='cosine', final=2)": ("final=2", "from 0 to 1"),
     "pretrain(gpt, [], steps=0, lr=0.1)": ("steps=0", "at least 1"),
+    "fast(simple)": ("RNN", "a GPT or a Llama"),
+    "fast(gpt).begin(ids[None] + 9)": ("the id 9", "0 … 8"),
+    "fast(gpt).step(torch.tensor([0, -1]), fast(gpt).begin())": ("the id -1", "0 … 8"),
+    "fast(gpt).step(ids[None], fast(gpt).begin())": ("shape (1, 2)", "with 1 axes"),
+    "fast(gpt).begin(torch.zeros(1, 5, dtype=torch.long))": ("0 to 4", "0 to 3", "larger max_length"),
     "Llama(GPTConfig(9, dim=6, heads=2))": ("GPTConfig", "LlamaConfig"),
     "LlamaConfig(9, dim=6, heads=2)": ("a head has 3", "even"),
     'llama.changed(gpt.config, "RoPE")': ("'RoPE'", "'rotary positions'"),
@@ -674,6 +681,14 @@ PAGES_AND_FIGURES = {
     'widgets.MergeStepper("abab", level="letters")': ("'letters'", "'bytes'"),
     "widgets.PositionViewer(1)": ("length is 1", "2 to 128"),
     'widgets.FillBlank("bert", "vocab.txt", ["a ___"])': ("got a str", "BertPretraining"),
+    'widgets.DecodingPlayground({}, ["a"])': ("got {}", "at least one label"),
+    'widgets.BeamTree("gpt", ["a"], ["a"])': ("got a str", "a GPT or a RecurrentLM"),
+    'widgets.CacheSteps("gpt", ["a"], ["a"])': ("got a str", "must be a GPT"),
+    'widgets.NextTokens({}, ["a"])': ("got {}", "at least one label"),
+    'widgets.NextTokens({"GPT": ("gpt", ["a"])}, ["a"])': ("got a str", "a GPT or a RecurrentLM"),
+    'widgets.NextTokens({"GPT": (gpt, ["a"])}, ["a"])': ("1 tokens", "the model 9"),
+    'widgets.NextTokens({"GPT": (gpt, ["a"])}, "a")': ("got 'a'", "write [text]"),
+    'widgets.page_models.WordList(["a"]).encode("b")': ("b:", "vocabulary of 1 words"),
     "widgets.model_file.pack({})": ("got a dict", "torch module"),
     'widgets.model_file.unpack(b"weights")': ("not the bytes of a packed model", "pack(model)"),
     "widgets.model_file.rounded(None)": ("got a NoneType", "torch module"),

@@ -60,6 +60,18 @@ def test_the_schedule_climbs_to_lr_and_falls_to_zero(schedule, steps, warmup):
         assert rates[warmup + 4] == pytest.approx(0.35)
 
 
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_schedule_may_end_above_zero(schedule):
+    how = {"steps": 11, "lr": 0.7, "warmup": 3, "schedule": schedule}
+    rates, to_zero = ([learning_rate(n, **how, final=f) for n in range(1, 13)] for f in (0.1, 0.0))
+    assert rates[-1] == pytest.approx(0.07)
+    assert rates[:4] == pytest.approx(to_zero[:4])
+    assert rates[4:] == pytest.approx([0.07 + 0.9 * rate for rate in to_zero[4:]])
+    model, batches = torch.nn.Linear(2, 1), [torch.ones(1, 2)] * 2
+    done = fit(model, batches, lambda model, x: model(x).sum(), steps=2, lr=0.2, schedule=schedule, final=1.0)
+    assert [step.lr for step in done] == [0.2, 0.2]
+
+
 @pytest.mark.parametrize(("dim", "warmup"), [(512, 4000), (64, 7), (3, 1)])
 def test_inverse_sqrt_is_equation_3_of_vaswani_et_al(dim, warmup):
     peak = vaswani_rate(dim, warmup)
@@ -166,9 +178,17 @@ def test_fit_learns():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="compiling needs a C++ compiler that Windows has not by default")
-def test_a_compiled_model_learns_the_same():
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_compiled_model_learns_the_same(whole):
+    """Also where the loss calls parts of the model, and never the model."""
+
+    def parts(model, batch):
+        inputs, targets = batch
+        return F.cross_entropy(model[2](model[1](model[0](inputs))).flatten(0, 1), targets.flatten())
+
+    computed = loss if whole else parts
     plain, compiled = tiny(dropout=0.0), tiny(dropout=0.0)
-    a = [s.loss for s in fit(plain, data(), loss, steps=3, lr=0.01)]
+    a = [s.loss for s in fit(plain, data(), computed, steps=3, lr=0.01)]
     torch._dynamo.reset()
     called = []
 
@@ -179,7 +199,7 @@ def test_a_compiled_model_learns_the_same():
     original = torch.compile
     try:
         torch.compile = lambda model: original(model, backend=backend)
-        b = [s.loss for s in fit(compiled, data(), loss, steps=3, lr=0.01, compile=True)]
+        b = [s.loss for s in fit(compiled, data(), computed, steps=3, lr=0.01, compile=True)]
     finally:
         torch.compile = original
     assert called

@@ -45,7 +45,8 @@ def pretrain(
 
     AdamW that averages squared gradients over about 20 steps (β₂ = 0.95), weight decay 0.1 for matrices and embeddings
     (:func:`lmcore.train.parameter_groups`), gradients clipped at norm 1, a learning rate that climbs and then falls as a cosine
-    (Radford et al. 2018, section 4.1; β₂ and the decay from Brown et al. 2020, appendix B, and nanoGPT).
+    to 0 (Radford et al. 2018, section 4.1; β₂ and the decay from Brown et al. 2020, appendix B, and nanoGPT, which both end at
+    a tenth: ``final=0.1``).
 
     Args:
         model: a :class:`GPT`.
@@ -53,7 +54,7 @@ def pretrain(
         steps, lr, weight_decay: as in :func:`lmcore.train.fit`; a small model bears a larger ``lr`` than GPT-2 small's 6e-4.
         warmup: steps of climb; a tenth by default.
         beta2: how much of the average of squared gradients stays from step to step.
-        how: whatever else :func:`lmcore.train.fit` takes, such as ``schedule``, ``every``, ``seed`` and ``checkpoint``.
+        how: whatever else :func:`lmcore.train.fit` takes, such as ``schedule``, ``final``, ``every`` and ``checkpoint``.
 
     Raises:
         ValueError: as :func:`lmcore.train.fit`.

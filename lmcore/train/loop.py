@@ -35,6 +35,7 @@ def fit(
     lr: float,
     schedule: str = "constant",
     warmup: int = 0,
+    final: float | int = 0.0,
     weight_decay: float = 0.0,
     clip: float | None = 1.0,
     accumulate: int = 1,
@@ -69,6 +70,7 @@ def fit(
         schedule: ``"constant"``, ``"linear"`` or ``"cosine"`` (both to zero), ``"inverse_sqrt"``; see
             :func:`lmcore.schedules.learning_rate`.
         warmup: steps of linear climb at the start.
+        final: where a linear or a cosine schedule ends, as a share of ``lr``.
         weight_decay: of the matrices; vectors (biases, gains) are not decayed.
         clip: the largest global norm of the gradient; ``None`` does not clip.
         accumulate: batches per update. Their losses count equally, whatever their sizes.
@@ -106,7 +108,7 @@ def fit(
     if precision not in (torch.float32, where.dtype(device)):
         raise ValueError(f"precision={precision} is not supported on {device}; use torch.float32 (or bfloat16 on a CUDA GPU)")
 
-    rate_of = partial(learning_rate, steps=steps, lr=lr, warmup=warmup, schedule=schedule)
+    rate_of = partial(learning_rate, steps=steps, lr=lr, warmup=warmup, schedule=schedule, final=final)
     rate = rate_of(1)  # refuses a bad plan before any work
     team = gather(model, loss, compile=compile)
     stream = Stream(where.seed() if seed is None else seed, device, team.rank)
@@ -114,7 +116,13 @@ def fit(
     source, done, seconds = iter(batches), 0, 0.0
     parts = team.parts({"model": model, "optimizer": update, "batches": source, "random": stream})
     settings = {"steps": steps, "lr": lr, "schedule": schedule, "warmup": warmup, "weight_decay": weight_decay, "clip": clip}
-    settings |= {"accumulate": accumulate, "seed": stream.seed, "optimizer": type(update).__name__, "precision": str(precision)}
+    settings |= {
+        "final": final,
+        "accumulate": accumulate,
+        "seed": stream.seed,
+        "optimizer": type(update).__name__,
+        "precision": str(precision),
+    }
     settings |= team.settings()
     if checkpoint is not None:
         done, seconds = resume(checkpoint, parts, settings)
