@@ -3,6 +3,8 @@
 Under torchrun every process computes its part of each batch (:mod:`lmcore.train.team`), with NCCL on GPUs, one for each process
 of a machine, and gloo on CPUs. One process speaks, writes the receipt and the checkpoints. Without torchrun, or with one
 process, it is ``python -m lmcore.recipes.RECIPE``.
+
+torch warns once of ``find_unused_parameters=True`` where a loss uses all parameters of its model; there are some that do not.
 """
 
 import argparse
