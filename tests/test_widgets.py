@@ -40,8 +40,14 @@ MODULES = [
     "architecture_walk.mjs",
     "cost_curves.mjs",
     "fill_blank.mjs",
+    "next_tokens.mjs",
     "cache_sizes.mjs",
     "time_line.mjs",
+    "decoding_playground.mjs",
+    "beam_tree.mjs",
+    "cache_steps.mjs",
+    "text_adventure.mjs",
+    "prompt_lab.mjs",
 ]
 
 

@@ -1,5 +1,6 @@
 """Figures that move: one class and one ES module each, over a shared drawing core and a host for pages without a kernel."""
 
+from lmcore.widgets.adventure import Adventure
 from lmcore.widgets.alignment_explorer import AlignmentExplorer
 from lmcore.widgets.architecture_walk import ArchitectureWalk
 from lmcore.widgets.attention_calculator import AttentionCalculator
@@ -21,13 +22,16 @@ from lmcore.widgets.next_tokens import NextTokens
 from lmcore.widgets.next_word import NextWord
 from lmcore.widgets.patch_attention import PatchAttention
 from lmcore.widgets.position_viewer import PositionViewer
+from lmcore.widgets.prompt_lab import PromptLab, PromptTask
 from lmcore.widgets.soft_look_up import SoftLookUp
+from lmcore.widgets.text_adventure import TextAdventure
 from lmcore.widgets.time_line import Milestone, TimeLine
 from lmcore.widgets.unrolled_network import UnrolledNetwork
 from lmcore.widgets.vanishing_lab import VanishingLab
 
 __all__ = [
     "HOST",
+    "Adventure",
     "AlignmentExplorer",
     "ArchitectureWalk",
     "AttentionCalculator",
@@ -52,7 +56,10 @@ __all__ = [
     "NextWord",
     "PatchAttention",
     "PositionViewer",
+    "PromptLab",
+    "PromptTask",
     "SoftLookUp",
+    "TextAdventure",
     "TimeLine",
     "UnrolledNetwork",
     "VanishingLab",
