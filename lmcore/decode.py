@@ -12,8 +12,10 @@ With ``int8=True`` a weight takes one byte instead of four. Row j of a matrix, t
 
 .. math:: (W x)_j \approx s_j\, r \sum_i \operatorname{round}(W_{ji} / s_j)\, \operatorname{round}(x_i / r) .
 
-The sum is one of whole numbers, and exact (the vector-wise quantization of Dettmers et al. 2022, section 2.1). What rounding
-costs depends on the model: measure it, in bits per token and in how often the most probable token is another.
+The sum is one of whole numbers, and exact (the vector-wise quantization of Dettmers et al. 2022). What rounding costs depends
+on the model: measure it, in bits per token and in how often the most probable token is another. What it saves depends on the
+processor, which must have instructions for products of bytes, and on the model: in a small one rounding the vectors takes
+longer than reading fewer bytes saves. ``python -m tests.bench generate`` measures both.
 """
 
 import math
