@@ -26,9 +26,9 @@ The learning rate and its fall are the exception: they come from an earlier meas
     python -m lmcore.recipes.shakespeare --choose --steps 500 --std 0.09
     python -m lmcore.recipes.shakespeare --choose --steps 500 --lr 0.01
 
-At scale ``full`` a model reads its text about 80 times, and may learn it by heart before the training ends. So the last twentieth
-of the training part is kept from it, and the parameters that predict that best, looked up every 250 steps, are those that are
-reported::
+At scale ``full`` a model reads its text about 80 times, and may learn it by heart before the training ends. So the last
+twentieth of the training part is kept from it, and the parameters that predict that best, looked up every 250 steps, are those
+that are reported::
 
     python -m lmcore.ledger record shakespeare --seeds 3 --scale full --device cuda
 """
