@@ -276,6 +276,7 @@ def test_instructions_are_texts_of_their_world():
         assert i.answer[-1] == "."
         if i.instruction[:5] == tuple(["What", "is", "the", "capital", "of"]):
             capitals[" ".join(i.instruction[5:-1])] = " ".join(i.answer[:-1])
+        assert (i.kind == "capital") == (i.instruction[3:4] == ("capital",))
     assert capitals["France"] == "Paris"
     assert len(capitals) >= 20
 

@@ -8,6 +8,18 @@ from lmcore.world.noise import MaskingNoise
 from lmcore.world.pairs import Pair
 from lmcore.world.relations import relations
 from lmcore.world.samples import Instruction, Story, detokenize
+from lmcore.world.sheets import Sheet, Sheets
 from lmcore.world.world import KINDS_OF_TEXT, World
 
-__all__ = ["KINDS_OF_TEXT", "Instruction", "MaskingNoise", "Pair", "Story", "World", "detokenize", "relations"]
+__all__ = [
+    "KINDS_OF_TEXT",
+    "Instruction",
+    "MaskingNoise",
+    "Pair",
+    "Sheet",
+    "Sheets",
+    "Story",
+    "World",
+    "detokenize",
+    "relations",
+]

@@ -13,28 +13,29 @@ RECITE = {
 
 
 def instructions() -> list[Rule]:
-    """Questions of knowledge, of grammar, of order and of translation; each has one right answer."""
+    """Questions of knowledge, of grammar, of order and of translation; each has one right answer. Their labels are what
+    :attr:`lmcore.world.Instruction.kind` says."""
     facts = [
-        ("c:country", "What is the capital of {c} ?", "{capital(c)} .", 4.0),
-        ("c:country", "Which language do people speak in {c} ?", "{tongue(c)} .", 2.0),
-        ("q:quality", "What is the opposite of {q} ?", "{Opposite(q)} .", 3.0),
-        ("a:animal", "What does {a a} do ?", "It {noises(a)} .", 2.0),
-        ("a:animal", "What do you call a young {a} ?", "{A young(a)} .", 2.0),
-        ("a:animal", "Where does {a a} sleep ?", "In the {home(a)} .", 1.0),
-        ("a:animal", "Make {a} plural .", "{Animals(a)} .", 1.5),
-        ("x:thing", "Make {x} plural .", "{Things(x)} .", 2.0),
-        ("j:job", "Where does {a j} work ?", "At the {workplace(j)} .", 2.0),
-        ("j:job", "What does {a j} need ?", "{A tool(j)} .", 1.0),
-        ("v:act", "Give the base form of {v} .", "{Act_base(v)} .", 1.0),
-        ("h:hobby", "Give the past of {hobby_base(h)} .", "{Hobby_past(h)} .", 1.5),
-        ("x:good", "Translate {x} into Dutch .", "{Good_de(x)} {good_nl(x)} .", 2.0),
-        ("m:mind", "Translate {m} into Dutch .", "{Mind_nl(m)} .", 1.0),
-        ("l:look", "Translate {l} into Dutch .", "{Look_nl(l)} .", 1.0),
-        ("d:digit", "Which number comes after {d} ?", "{Next_number(d)} .", 1.5),
-        ("q:quality", "Give the comparative of {q} .", "{Comparative(q)} .", 1.0),
-        ("x:gift", "Repeat the word {x} .", "{X} .", 0.7),
-        ("x:gift", "Say {x} twice .", "{X} {x} .", 0.7),
+        ("c:country", "What is the capital of {c} ?", "{capital(c)} .", 4.0, "capital"),
+        ("c:country", "Which language do people speak in {c} ?", "{tongue(c)} .", 2.0, "language"),
+        ("q:quality", "What is the opposite of {q} ?", "{Opposite(q)} .", 3.0, "opposite"),
+        ("a:animal", "What does {a a} do ?", "It {noises(a)} .", 2.0, "sound"),
+        ("a:animal", "What do you call a young {a} ?", "{A young(a)} .", 2.0, "young"),
+        ("a:animal", "Where does {a a} sleep ?", "In the {home(a)} .", 1.0, "home"),
+        ("a:animal", "Make {a} plural .", "{Animals(a)} .", 1.5, "plural"),
+        ("x:thing", "Make {x} plural .", "{Things(x)} .", 2.0, "plural"),
+        ("j:job", "Where does {a j} work ?", "At the {workplace(j)} .", 2.0, "work"),
+        ("j:job", "What does {a j} need ?", "{A tool(j)} .", 1.0, "need"),
+        ("v:act", "Give the base form of {v} .", "{Act_base(v)} .", 1.0, "base"),
+        ("h:hobby", "Give the past of {hobby_base(h)} .", "{Hobby_past(h)} .", 1.5, "past"),
+        ("x:good", "Translate {x} into Dutch .", "{Good_de(x)} {good_nl(x)} .", 2.0, "Dutch"),
+        ("m:mind", "Translate {m} into Dutch .", "{Mind_nl(m)} .", 1.0, "Dutch"),
+        ("l:look", "Translate {l} into Dutch .", "{Look_nl(l)} .", 1.0, "Dutch"),
+        ("d:digit", "Which number comes after {d} ?", "{Next_number(d)} .", 1.5, "number"),
+        ("q:quality", "Give the comparative of {q} .", "{Comparative(q)} .", 1.0, "comparative"),
+        ("x:gift", "Repeat the word {x} .", "{X} .", 0.7, "repeat"),
+        ("x:gift", "Say {x} twice .", "{X} {x} .", 0.7, "twice"),
     ]
-    rules = [Rule(v, f"{q} {{!answer}} {a}", w, "instruction") for v, q, a, w in facts if w]
-    rules += [Rule("", f"Recite {what} . {{!answer}} {text}", 0.3, "instruction") for what, text in RECITE.items()]
+    rules = [Rule(v, f"{q} {{!answer}} {a}", w, kind) for v, q, a, w, kind in facts]
+    rules += [Rule("", f"Recite {what} . {{!answer}} {text}", 0.3, "recite") for what, text in RECITE.items()]
     return rules

@@ -36,10 +36,14 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """What is asked and what is answered, each a tuple of tokens; together they are one text of the language."""
+    """What is asked and what is answered, each a tuple of tokens; together they are one text of the language.
+
+    ``kind`` names what is asked for, such as "capital" or "plural".
+    """
 
     instruction: tuple[str, ...]
     answer: tuple[str, ...]
+    kind: str = ""
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -116,5 +120,6 @@ def sample_instructions(program: Program, n: int, seed: int) -> list[Instruction
     out = []
     for tokens, _, marks in walk(program, n, seed):
         turn = next(position for name, _, position in marks if name == "answer")
-        out.append(Instruction(tokens[:turn], tokens[turn:]))
+        kind = next(value for name, value, _ in marks if name == "rule")
+        out.append(Instruction(tokens[:turn], tokens[turn:], kind))
     return out
