@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from lmcore.generate import beam, generate
+from lmcore.generate import beam, generate, length_power
 from lmcore.gpt import GPT, next_token_loss
 from lmcore.pretrained import NameTable, Part
 
@@ -59,7 +59,7 @@ def compare(ours: GPT, theirs: Any, table: NameTable) -> None:
 
 @torch.no_grad()
 def compare_generation(ours: GPT, theirs: Any, new: int = 13) -> None:
-    """Greedy search, which ends at ⟨end⟩, and beams of texts of one length give the same tokens."""
+    """Greedy search and beam search, with and without an ⟨end⟩, give the same tokens."""
     prompts = some_ids(ours.config.vocab_size, length=4)
     how = {"attention_mask": torch.ones_like(prompts), "max_new_tokens": new, "do_sample": False, "pad_token_id": 0}
 
@@ -72,8 +72,18 @@ def compare_generation(ours: GPT, theirs: Any, new: int = 13) -> None:
     found = generate(ours, list(prompts), max_new=new, end=end)
     assert [text.ids for text in found] == [tuple(ids[: ids.index(end)] if end in ids else ids) for ids in texts]
     assert {text.ended for text in found} == {True, False}
+    state, first, ended = ours.begin(prompts[:, :-1]), prompts[:, -1], []
     for width in (3, 4):
         beams = search(eos_token_id=None, num_beams=width, num_return_sequences=width)
-        best = beam(ours, ours.begin(prompts[:, :-1]), prompts[:, -1], end=(), max_length=new, width=width)
+        best = beam(ours, state, first, end=(), max_length=new, width=width)
         assert [list(text.ids) for row in best for text in row] == beams
         assert all(len({text.ids for text in row}) == width for row in best)
+        for alpha in (0.0, 1.0):
+            how |= {"length_penalty": alpha, "early_stopping": "never"}
+            beams = search(eos_token_id=end, num_beams=width, num_return_sequences=width)
+            power = {"alpha": alpha, "normalizer": length_power, "refill": True}
+            best = beam(ours, state, first, end=end, max_length=new, width=width, **power)
+            found = [text for row in best for text in row]
+            assert [text.ids for text in found] == [tuple(ids[: ids.index(end)] if end in ids else ids) for ids in beams]
+            ended += [text.ended for text in found]
+    assert {*ended} == {True, False}

@@ -72,7 +72,7 @@ def naive_greedy(model, context, max_length, never=()):
 
 
 @torch.no_grad()
-def naive_beam(model, context, width, max_length, alpha=0.0, never=()):
+def naive_beam(model, context, width, max_length, alpha=0.0, never=(), refill=False):
     """Every hypothesis of every step scored from the beginning; the whole list sorted; nothing ends early."""
     open_, complete, cut = [((), 0.0)], [], []
     for length in range(1, max_length + 1):
@@ -82,13 +82,17 @@ def naive_beam(model, context, width, max_length, alpha=0.0, never=()):
                 if log_prob > -math.inf:
                     extended.append(((*ids, token), before + log_prob))
         extended.sort(key=lambda hypothesis: -hypothesis[1])
-        kept = extended[: width - len(complete)]
+        kept = extended[:width] if refill else extended[: width - len(complete)]
         norm = ((5 + length) ** alpha) / (6**alpha)
         complete += [(ids[:-1], total, True, total / norm) for ids, total in kept if ids[-1] == END]
-        open_ = [(ids, total) for ids, total in kept if ids[-1] != END]
+        going = [(ids, total) for ids, total in (extended if refill else kept) if ids[-1] != END]
+        open_ = going[:width]
         if length == max_length:
+            open_ = [(ids, total) for ids, total in kept if ids[-1] != END]
             cut = [(ids, total, False, total / norm) for ids, total in open_]
     by_score = lambda hypothesis: -hypothesis[3]  # noqa: E731
+    if refill:
+        return sorted(complete + cut, key=by_score)[:width]
     return sorted(complete, key=by_score) + sorted(cut, key=by_score)
 
 
@@ -167,6 +171,20 @@ def test_a_beam_is_the_plain_search(model, width, alpha):
         assert len(ours) == len(theirs)
         for hypothesis, expected in zip(ours, theirs, strict=True):
             same(hypothesis, expected)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 7])
+@pytest.mark.parametrize("alpha", [0.0, 0.7])
+def test_a_beam_that_is_filled_up_is_its_plain_search_too(model, width, alpha):
+    context, other = contexts(), []
+    found = beam(model, context, first(), width=width, end=END, max_length=6, alpha=alpha, refill=True)
+    for ours, row in zip(found, context, strict=True):
+        theirs = naive_beam(model, row, width, 6, alpha, refill=True)
+        assert len(ours) == len(theirs) == width
+        for hypothesis, expected in zip(ours, theirs, strict=True):
+            same(hypothesis, expected)
+        other.append([text[0] for text in theirs] != [text[0] for text in naive_beam(model, row, width, 6, alpha)])
+    assert any(other) or width == 1
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.3])

@@ -54,6 +54,7 @@ def beam(
     normalizer: Normalizer = length_normalizer,
     results: int | None = None,
     rest: Sequence[Sequence[int]] | None = None,
+    refill: bool = False,
 ) -> list[list[Hypothesis]]:
     """Beam search: for every row the best hypotheses found, the best first.
 
@@ -65,6 +66,10 @@ def beam(
     Open hypotheses are equally long and compete by probability. Complete ones are ranked by ``score``. The search of a row ends
     when no open hypothesis can still get among its best ``results``, which is certain because a log-probability only falls.
 
+    With ``refill`` the search is that of most libraries (Hugging Face's with ``early_stopping="never"``): what ends among the
+    ``width`` most probable extensions is complete, and the next ones take its place, so that ``width`` hypotheses are open at
+    all times. It reads more, and finds texts that end late; a width of 1 is no longer the greedy search.
+
     Args:
         model, state, first, end, max_length, never, rest: as for :func:`greedy`.
         width: how many hypotheses may be open, or open and complete, at a time.
@@ -73,6 +78,7 @@ def beam(
             length and α that does not fall with the length.
         results: how many hypotheses to return per row, at most ``width``, which is the default. A row may have fewer if the
             model allows fewer. Those that were cut off at ``max_length`` come after those that ended.
+        refill: see above; then those that were cut off are ranked among the others.
 
     Raises:
         ValueError: as for :func:`greedy`, or ``width``, ``results`` or ``alpha`` is out of range.
@@ -88,11 +94,13 @@ def beam(
     def norm(length: int) -> float:
         return normalizer(length, alpha)
 
-    searches = [_Search(width, wanted, limit, norm, stops, prompt) for limit, prompt in zip(limits, left, strict=True)]
+    plans = zip(limits, left, strict=True)
+    searches = [_Search(width, wanted, limit, norm, stops, prompt, refill) for limit, prompt in plans]
+    most = width + len(stops) if refill else width
     tokens = first  # one per open hypothesis: those of the first row, those of the second, …
     while len(tokens):
         logits, state = model.step(tokens, state)
-        best = allowed_log_probs(logits, never).topk(min(width, logits.shape[1]), dim=1)
+        best = allowed_log_probs(logits, never).topk(min(most, logits.shape[1]), dim=1)
         log_probs, ids = best.values.tolist(), best.indices.tolist()
         parents, start = [], 0
         for search in searches:
@@ -109,9 +117,16 @@ class _Search:
     """The beam of one row: hypotheses that are open, as (ids, log-probability), and those that are not any more."""
 
     def __init__(
-        self, width: int, wanted: int, limit: int, norm: Callable[[int], float], stops: frozenset[int], prompt: list[int]
+        self,
+        width: int,
+        wanted: int,
+        limit: int,
+        norm: Callable[[int], float],
+        stops: frozenset[int],
+        prompt: list[int],
+        refill: bool,
     ):
-        self.width, self.wanted, self.limit, self.norm, self.stops = width, wanted, limit, norm, stops
+        self.width, self.wanted, self.limit, self.norm, self.stops, self.refill = width, wanted, limit, norm, stops, refill
         self.prompt = prompt[::-1]  # what is left to read, the next token last
         self.length = 0
         self.next_tokens: list[int] = []
@@ -131,9 +146,14 @@ class _Search:
             for log_prob, token in zip(log_probs[place], tokens[place], strict=True)
             if log_prob > -math.inf
         ]
-        parents, still_open = [], []
-        for log_prob, place, token in heapq.nlargest(self.width - len(self.complete), candidates, key=lambda c: c[0]):
+        parents: list[int] = []
+        still_open: list[tuple[tuple[int, ...], float]] = []
+        places = self.width * (1 + len(self.stops)) if self.refill else self.width - len(self.complete)
+        for rank, (log_prob, place, token) in enumerate(heapq.nlargest(places, candidates, key=lambda c: c[0])):
             ids, score = self.open[place][0], log_prob / self.norm(self.length)
+            ends = token in self.stops or self.length == self.limit
+            if rank >= self.width and (ends or len(still_open) == self.width):
+                continue  # only the most probable end; these are here to take their places
             if token in self.stops:
                 self.complete.append(Hypothesis(ids, log_prob, True, score))
             elif self.length == self.limit:
@@ -151,5 +171,7 @@ class _Search:
         return parents
 
     def found(self) -> list[Hypothesis]:
-        """The best hypotheses, those that ended first."""
+        """The best hypotheses, those that ended first; with ``refill`` in one row."""
+        if self.refill:
+            return sorted(self.complete + self.cut_off, key=lambda hypothesis: -hypothesis.score)[: self.wanted]
         return (self.complete + sorted(self.cut_off, key=lambda hypothesis: -hypothesis.score))[: self.wanted]
