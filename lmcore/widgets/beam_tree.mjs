@@ -76,7 +76,7 @@ function render({ model, el }) {
     const node = (at, top, kind, word, bits, data = {}) => svg("g", { class: `lmw-node ${kind}`, transform: `translate(${at},${top})`, ...data }, svg("rect", { width: WIDE, height: TALL, rx: 5 }),
       svg("text", { x: WIDE / 2, y: 14, "text-anchor": "middle", class: "lmw-important" }, cut(word)), svg("text", { x: WIDE / 2, y: 28, "text-anchor": "middle" }, bits));
     const nodes = shown.flatMap((level, l) => level.map((branch, i) => node(x(l), y(i), `${branch.kept ? "lmw-node-kept" : "lmw-node-fell"}${branch.ended ? " lmw-node-ended" : ""}${marked(l, i)}`,
-      branch.ended ? "⟨end⟩" : runner.tokenizer.spell(branch.id), bitsText(branch.log), { "data-level": l, "data-place": i, "data-ids": branch.ids.join(" "), "data-log": branch.log, "data-parent": branch.parent, "data-kept": branch.kept })));
+      branch.ended ? "⟨end⟩" : runner.tokenizer.spell(branch.id), bitsText(branch.log), { "data-level": l, "data-place": i, "data-ids": branch.ids.join(" "), "data-log": branch.log, "data-parent": branch.parent, "data-kept": String(branch.kept) })));
     const lines = shown.flatMap((level, l) => { const kept = level.filter((branch) => branch.kept).length; return kept < level.length ? [svg("path", { class: "lmw-cut", d: `M${x(l) - 6},${y(kept) - (ROW - TALL) / 2}H${x(l) + WIDE + 6}` })] : []; });
     const heads = shown.map((_, l) => svg("text", { x: x(l) + WIDE / 2, y: 16, "text-anchor": "middle" }, `step ${l + 1}`));
     const last = runner.tokenizer.pieces(model.get("prompt")).flatMap(({ ids }) => ids).at(-1);

@@ -122,7 +122,7 @@ function render({ model, el }) {
       }
       rows.push({ length, spent, same: new Set(texts).size === 1 });
       times.replaceChildren(h("table", { class: "lmw-table" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Tokens in all"), h("td", { class: "lmw-number" }, "Without"), h("th", { scope: "col" }, "With"), h("th", { scope: "col" }, "Times as fast"), h("th", { scope: "col" }, "Same tokens"))),
-        h("tbody", {}, rows.map(({ length: n, spent: [a, b], same }) => h("tr", { "data-length": n, "data-same": same }, h("th", { scope: "row" }, n), h("td", { class: "lmw-number" }, `${a.toFixed(0)} ms`), h("td", { class: "lmw-number" }, `${b.toFixed(0)} ms`), h("td", { class: "lmw-number" }, (a / b).toFixed(1)), h("td", { class: "lmw-number" }, same ? "yes" : "no"))))));
+        h("tbody", {}, rows.map(({ length: n, spent: [a, b], same }) => h("tr", { "data-length": n, "data-same": String(same) }, h("th", { scope: "row" }, n), h("td", { class: "lmw-number" }, `${a.toFixed(0)} ms`), h("td", { class: "lmw-number" }, `${b.toFixed(0)} ms`), h("td", { class: "lmw-number" }, (a / b).toFixed(1)), h("td", { class: "lmw-number" }, same ? "yes" : "no"))))));
     }
     clock.textContent = `The shortest of ${REPEATS} runs each, on this device.`;
     stopMeasuring();
