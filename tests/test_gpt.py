@@ -13,7 +13,7 @@ from lmcore.attention import MultiHeadAttention
 from lmcore.batches import IGNORE, Padded
 from lmcore.generate import Stepper, Uncached, beam, generate, greedy
 from lmcore.gpt import GPT, GPT2_SIZES, GPTConfig, as_language_model, next_token_loss, parameter_groups, pretrain
-from lmcore.positions import rotate
+from lmcore.positions import Rotary, rotate
 from tests.parity import lively
 
 B, T, V, C, H = 3, 7, 23, 30, 3
@@ -314,3 +314,6 @@ def test_attention_with_a_head_width_of_its_own_and_normalised_queries(shared):
     torch.testing.assert_close(part(x)[0], output)
     torch.testing.assert_close(part(x, memory=x)[0], output)
     assert part.out_proj.weight.shape == (C, 12)
+    turned = [rotate(y, torch.arange(T)) for y in (q, k)]  # normalised and scaled first, then turned
+    expected = F.scaled_dot_product_attention(*turned, v).transpose(1, 2).flatten(2)
+    torch.testing.assert_close(part(x, positions=Rotary(4))[0], part.out_proj(expected))
