@@ -33,6 +33,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
     "swiglu": swiglu,
 }
+"""What may stand between the two matrices: name → function."""
 
 
 class FeedForward(nn.Module):

@@ -101,6 +101,7 @@ MODELS: dict[str, Hosted] = {
         },
     ),
 }
+"""The models that are known by name."""
 
 
 def load(name_or_folder: str | Path) -> tuple[nn.Module, Any]:
