@@ -12,7 +12,7 @@ const bitsText = (nats) => `${inBits(nats).toFixed(2)}`;
 const cut = (word) => { const letters = Array.from(word); return letters.length > LETTERS ? `${letters.slice(0, LETTERS - 1).join("")}…` : word; };
 
 /** The levels of the search, a generator: branches { id, log, parent, kept, ended, ids }, as lmcore/widgets/beam_tree.py has them. */
-export function* beamLevels(runner, begin, width, steps) {
+function* beamLevels(runner, begin, width, steps) {
   const levels = [];
   yield* runner.begin(begin);
   let open = [{ place: 0, branch: { log: 0, ids: [] }, reader: runner.copy() }], complete = 0;

@@ -11,7 +11,7 @@ const grouped = (n) => Math.round(n).toString().replace(/\B(?=(\d{3})+$)/g, "\u2
 const million = (n) => `${(n / 1e6).toFixed(n < 1e7 ? 2 : 1)} million`;
 
 /** The multiplications of reading `fresh` tokens after `before` others, as lmcore/widgets/cache_steps.py counts them. */
-export function multiplications(before, fresh, { dim: C, hidden: F, layers: N, vocabulary: V }) {
+function multiplications(before, fresh, { dim: C, hidden: F, layers: N, vocabulary: V }) {
   const scores = fresh * before + (fresh * (fresh + 1)) / 2;
   return N * (fresh * (4 * C * C + 2 * C * F) + 2 * C * scores) + C * V;
 }
