@@ -7,6 +7,7 @@ import torch
 
 from lmcore.tuning import few_shot_prompt
 from lmcore.widgets import PromptLab, PromptTask
+from lmcore.widgets.model_file import rounded
 from lmcore.widgets.prompt_lab import LONGEST
 from tests.test_text_adventure import WORDS, network, untrained
 
@@ -25,6 +26,21 @@ def lab(**kwargs: Any) -> PromptLab:
     return PromptLab(**{"models": models, "tokenizer": WORDS, "tasks": [BIG, PLACES], "top": 3, "longest": 7, **kwargs})
 
 
+def written(model: Any, prompt: str, most: int) -> list[str]:
+    """What a model finds likeliest, token by token, on its rounded weights."""
+    ids = [1, *(WORDS.index(word) for word in prompt.split())]
+    net, found = rounded(model).eval(), list[str]()
+    while len(found) < most:
+        with torch.no_grad():
+            logits = net(torch.tensor([ids]))[0, -1]
+        logits[[0, 1]] = -torch.inf
+        ids.append(int(logits.argmax()))
+        if ids[-1] == 2:
+            break
+        found.append(WORDS[ids[-1]])
+    return found
+
+
 def test_prompt_is_made_of_instruction_shots_and_question() -> None:
     assert BIG.prompt() == "What is big ?"
     assert BIG.prompt(shots=2) == "What is small ? Alice . shell was big . What is big ?"
@@ -40,7 +56,8 @@ def test_models_write_to_the_stop_the_end_or_the_last_token() -> None:
     widget = lab()
     assert widget.complete()["trained"] == "Bears ."
     assert widget.complete("What is big ? Bears .")["trained"] == "", "the model ends the text"
-    assert len(lab(stop="").complete()["fresh"].split()) == 7 or lab(stop="").complete()["fresh"].split() != []
+    assert lab(stop="").complete()["trained"] == "Bears ."
+    assert lab(stop="").complete("There she")["fresh"].split() == written(untrained(), "There she", 7)
     assert lab(stop="Bears").complete()["trained"] == "Bears"
     assert lab(longest=1).complete()["trained"] == "Bears"
     full = " ".join(["a"] * 48)
@@ -52,7 +69,7 @@ def test_first_tokens_are_the_likeliest_with_their_probabilities() -> None:
     for label, model in {"trained": network(), "fresh": untrained()}.items():
         ids = torch.tensor([[1, *(WORDS.index(word) for word in ["What", "is", "big", "?"])]])
         with torch.no_grad():
-            logits = model.half().float()(ids)[0, -1]
+            logits = rounded(model)(ids)[0, -1]
         logits[[0, 1]] = -torch.inf
         best = logits.softmax(0).topk(3)
         found = widget.begins()[label]
@@ -129,6 +146,6 @@ def test_refuses(unchecked: None, change: dict[str, Any], says: str) -> None:
         ({"shots": [("a", "b")] * 9}, "number of shots of 'x' is 9; allowed: 0 to 8"),
     ],
 )
-def test_a_task_refuses(change: dict[str, Any], says: str) -> None:
+def test_a_task_refuses(unchecked: None, change: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         PromptTask(**{"name": "x", "questions": [("a", "b")], **change})

@@ -47,6 +47,7 @@ class TextAdventure(ModelFigure, module="text_adventure.mjs"):
     sources = t.Dict().tag(sync=True)
     longest = t.Dict(LONGEST).tag(sync=True)
     letters = t.Int(LETTERS).tag(sync=True)
+    most = t.Int(COMMANDS).tag(sync=True)
     seed = t.Int(0).tag(sync=True)
     temperature = t.Float(1.0).tag(sync=True)
     commands = t.List(t.Unicode()).tag(sync=True)
