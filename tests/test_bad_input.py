@@ -36,6 +36,7 @@ from lmcore.recurrent import RecurrentLM
 from lmcore.seq2seq import Seq2Seq, translate
 from lmcore.skipgrams import SkipGrams
 from lmcore.tokenizer import CharTokenizer, WordTokenizer
+from lmcore import tuning
 from lmcore.transformer import Encoder, TransformerClassifier, TransformerLM, TransformerTranslator
 from lmcore.vit import Captioner, Captions, Pictures, Vit, VitClassifier, VitConfig, patchify, unpatchify
 from lmcore.wordpiece import WordPiece
@@ -645,6 +646,26 @@ GPT_AND_LLAMA = {
     "from_huggingface(gpt, {}, pretrained.gpt2_names(1))": ("lacks 16 names", "transformer.h.0.attn.c_attn.bias"),
 }
 
+TUNING = {
+    'tuning.few_shot_prompt("France", "Kenya")': ("'France'", "pairs of a question and its answer"),
+    'tuning.few_shot_prompt([("a", "b", "c")], "Kenya")': ("('a', 'b', 'c')", "pairs of a question"),
+    'tuning.few_shot_prompt([("a", "")], "b")': ("''", "one or more words"),
+    "tuning.few_shot_prompt([], 3)": ("3 is", "one or more words"),
+    "tuning.Answers([], 2, pad=0, start=1, end=2)": ("texts is empty", "at least one text"),
+    'tuning.Answers([("ab", [3])], 2, pad=0, start=1, end=2)': ("not strings", "tokenizer"),
+    "tuning.Answers([([3], [4])], 2, pad=0, start=1, end=-2)": ("end=-2", "at least 0"),
+    "tuning.Preferences([([1], [2])], 2, reference=gpt, pad=0, start=1, end=2)": ("([1], [2])", "the preferred answer"),
+    "tuning.dpo_loss(*[torch.zeros(3)] * 4, beta=0)": ("beta=0", "positive finite number"),
+    "tuning.preference_loss(True)": ("beta=True", "positive finite number"),
+    "world.Sheets(lines=0)": ("lines=0", "from 1 to 18"),
+    "world.Sheets(lines=12)": ("lines=12", "number has 10 questions"),
+    "world.Sheets(slips=2)": ("slips=2", "from 0 to 1"),
+    'world.Sheets(tasks=("colour",))': ("'colour'", "capital, language"),
+    'world.Sheets(labels=("Ann",))': ("('Ann',)", "at least mixed=2"),
+    "world.Sheets().sample(-1, 0)": ("n=-1", "0 or more"),
+    'world.Sheets().answers([("dog", "Paris")], "cat")': ("('dog', 'Paris')", "no sheet begins"),
+}
+
 PAGES_AND_FIGURES = {
     'corpora.load("shakespeare")': ("'shakespeare'", "tiny_shakespeare"),
     "corpora.load(7)": ("7 is", "tiny_shakespeare"),
@@ -684,6 +705,17 @@ PAGES_AND_FIGURES = {
     'widgets.DecodingPlayground({}, ["a"])': ("got {}", "at least one label"),
     'widgets.BeamTree("gpt", ["a"], ["a"])': ("got a str", "a GPT or a RecurrentLM"),
     'widgets.CacheSteps("gpt", ["a"], ["a"])': ("got a str", "must be a GPT"),
+    "widgets.cache_bytes(0, 1, 1, 1)": ("layers=0", "from 1 on"),
+    'widgets.CacheModel("mine", 1, 6, 4, 8, 64, "me")': ("kv_heads=4", "heads=6", "divisor"),
+    'widgets.CacheSizes("Llama")': ("'Llama'", "list of CacheModel"),
+    'widgets.TimeLine(["GPT"])': ("['GPT']", "list of two or more Milestone"),
+    'widgets.Milestone("GPT", 2018, 13, "decoder", 1, "books", "It writes.", "me")': ("month is 13", "1 to 12"),
+    'widgets.PromptTask("capitals", [])': ("is 0", "1 to 100"),
+    'widgets.PromptLab({}, ["a"], [])': ("got {}", "one to three labels"),
+    'widgets.PromptLab({"GPT": gpt}, ["a"], ["capitals"])': ("['capitals']", "list of PromptTask"),
+    'widgets.Adventure(start="moon")': ("'moon'", "village"),
+    'widgets.TextAdventure("gpt", ["a"])': ("got a str", "a GPT or a RecurrentLM"),
+    'widgets.TextAdventure(gpt, ["a"], game="castle")': ("'castle'", "Adventure"),
     'widgets.NextTokens({}, ["a"])': ("got {}", "at least one label"),
     'widgets.NextTokens({"GPT": ("gpt", ["a"])}, ["a"])': ("got a str", "a GPT or a RecurrentLM"),
     'widgets.NextTokens({"GPT": (gpt, ["a"])}, ["a"])': ("1 tokens", "the model 9"),
@@ -764,6 +796,7 @@ CALLS = (
     | BERT_AND_PRETRAINED
     | VISION
     | GPT_AND_LLAMA
+    | TUNING
     | PAGES_AND_FIGURES
 )
 ALLOWED = {"ValueError", "FileNotFoundError", "DownloadError"}  # DownloadError is a FileNotFoundError

@@ -36,7 +36,7 @@ function render({ model, el }) {
   const restart = (seed) => write(model, { seed, commands: [] });
 
   const map = mapOf(game, (place) => { if (play.near().includes(place)) send(`go ${place}`); });
-  const story = h("ol", { class: "lmw-tale", role: "log", "aria-label": "The story so far", tabindex: 0 }), state = h("div", { class: "lmw-facts lmw-thirds" });
+  const story = h("ol", { class: "lmw-tale-lines" }), log = h("div", { class: "lmw-tale-log", role: "log", "aria-label": "The story so far", tabindex: 0 }, story), state = h("div", { class: "lmw-facts lmw-thirds" });
   const ways = controls(), offers = controls(), riddle = controls(), waysTitle = h("p", { class: "lmw-caption" }, "Where to?"), offersTitle = h("p", { class: "lmw-caption" });
   const own = textbox("Or type it", { maxlength: letters, placeholder: "go market, found, say Oslo, ask, hint" }, () => {});
   const form = h("form", { class: "lmw-controls lmw-tale-form", onsubmit: (event) => { event.preventDefault(); const typed = own.input.value; own.input.value = ""; send(typed); } }, own.node, h("button", { type: "submit" }, "Do it"));
@@ -46,7 +46,7 @@ function render({ model, el }) {
   Object.assign(heat.input, { min: 1, max: 20 });
   const rules = h("details", { class: "lmw-more" }, h("summary", {}, "The rules"), h("ul", {}, game.rules.map((rule) => h("li", {}, rule))));
   const read = h("p", { class: "lmw-tale-read" }), reading = h("details", { class: "lmw-more" }, h("summary", {}, "What the model reads before your next verb"), read);
-  body.append(...models.nodes, state, map.node, story, h("div", {}, waysTitle, ways), h("div", {}, offersTitle, offers, riddle), form, controls(hint, again, other), heat.node, rules, reading);
+  body.append(...models.nodes, state, map.node, log, h("div", {}, waysTitle, ways), h("div", {}, offersTitle, offers, riddle), form, controls(hint, again, other), heat.node, rules, reading);
 
   // ---- the play follows the reader's commands: those that came are done one after the other, another past begins anew ----
   let play = null, seen = 0, made = "", busy = false, closed = false;
@@ -95,7 +95,7 @@ function render({ model, el }) {
     const fresh = play.said.slice(seen);
     seen = play.said.length;
     story.append(...fresh.map(([who, text]) => h("li", { class: `lmw-tale-line lmw-tale-${who}`, "data-who": who }, h("span", { class: "lmw-tale-who" }, WHO[who] + ": "), h("span", { class: "lmw-tale-text" }, text))));
-    story.scrollTop = story.scrollHeight;
+    log.scrollTop = log.scrollHeight;
     drawState();
     const last = play.said.findLast(([who]) => who !== "you");
     say(play.over ? { won: "You have won. Another game has other wishes.", lost: "You have lost. Start again, or take another game." }[play.over] : `${play.hours} of ${game.hours} hours left. ${last[1]}`);
@@ -122,7 +122,7 @@ function render({ model, el }) {
   function keep(row, nodes) {
     const focused = row.contains(document.activeElement) ? document.activeElement.dataset.command : null;
     row.replaceChildren(...nodes);
-    if (focused) (nodes.find((node) => node.dataset.command === focused && !node.disabled) ?? story).focus({ preventScroll: true });
+    if (focused) (nodes.find((node) => node.dataset.command === focused && !node.disabled) ?? log).focus({ preventScroll: true });
   }
 
   /** The verbs that the model finds likeliest here. */

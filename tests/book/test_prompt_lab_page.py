@@ -61,7 +61,7 @@ def test_page_goes_on_as_python_does_from_every_prompt(tmp_path: Path) -> None:
                         check(cards(it.page, widget.prompt), widget)
                         parts = box.locator(".lmw-prompt-part")
                         texts = [text.split(": ", 1)[1] for text in parts.all_inner_texts()]
-                        assert " ".join(texts) == widget.prompt == box.get_by_label("The prompt").input_value()
+                        assert " ".join(texts) == widget.prompt == box.get_by_label("The prompt", exact=True).input_value()
                         kinds = parts.evaluate_all("(ps) => ps.map((p) => p.dataset.kind)")
                         with_it = ["instruction"] if task.instruction and instructed else []
                         assert kinds == [*with_it, *["shot"] * shots, "question"]
@@ -73,7 +73,7 @@ def test_own_prompts_and_what_cannot_be_read(tmp_path: Path) -> None:
     widget = lab(shots=1)
     with opened(build(tmp_path, widget), height=1600) as it:
         box = it.page.locator("section.lmw-prompt")
-        own = box.get_by_label("The prompt")
+        own = box.get_by_label("The prompt", exact=True)
         for text in ("There she", "Alice zebra", "What is big ? Bears ."):
             own.fill(text)
             widget.own = text
