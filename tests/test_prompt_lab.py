@@ -20,6 +20,8 @@ PLACES = PromptTask(
     arrow="was",
 )
 
+OPEN = PromptTask("open", [("There she", "")], arrow="")
+
 
 def lab(**kwargs: Any) -> PromptLab:
     models = {"trained": network(), "fresh": untrained()}
@@ -85,6 +87,7 @@ def test_right_whatever_the_capitals() -> None:
     widget.task = 1
     widget.question = 1
     assert widget.right("SHE saw .")
+    assert lab(tasks=[OPEN]).right("She saw .") is None, "nobody says what is right"
 
 
 def test_own_prompt_takes_the_place_of_the_composed_one() -> None:
@@ -142,7 +145,9 @@ def test_refuses(unchecked: None, change: dict[str, Any], says: str) -> None:
         ({"name": ""}, "give the task a name"),
         ({"questions": []}, "number of questions of 'x' is 0"),
         ({"questions": "Kenya"}, "'Kenya'; give a list of pairs"),
-        ({"questions": [("Kenya", "")]}, r"it must be \(question, answer\)"),
+        ({"questions": [("", "Nairobi")]}, r"it must be \(question, answer\)"),
+        ({"questions": [("Kenya",)]}, r"it must be \(question, answer\)"),
+        ({"shots": [("Kenya", "")]}, r"among the shots of 'x' is \('Kenya', ''\)"),
         ({"shots": [("a", "b")] * 9}, "number of shots of 'x' is 9; allowed: 0 to 8"),
     ],
 )

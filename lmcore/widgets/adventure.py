@@ -62,16 +62,16 @@ class Adventure:
     """
 
     places: Mapping[str, tuple[int, int]] = field(default_factory=lambda: dict(PLACES))
-    paths: Sequence[tuple[str, str]] = PATHS
+    paths: Sequence[tuple[str, str]] = field(default_factory=lambda: PATHS)
     start: str = "village"
     hero: str = "Alice"
     she: str = "she"
     hours: int = 16
     wishes: int = 3
-    verbs: Sequence[str] = VERBS
-    things: Sequence[str] = THINGS
+    verbs: Sequence[str] = field(default_factory=lambda: VERBS)
+    things: Sequence[str] = field(default_factory=lambda: THINGS)
     keepers: Sequence[str] = ("library", "castle")
-    riddles: Sequence[tuple[str, str]] = RIDDLES
+    riddles: Sequence[tuple[str, str]] = field(default_factory=lambda: RIDDLES)
     likely: float | int = 0.1
 
     def __post_init__(self) -> None:

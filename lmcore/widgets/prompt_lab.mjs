@@ -67,7 +67,7 @@ function render({ model, el }) {
     if (own.value !== prompt) own.value = prompt;
     back.parentElement.hidden = !typed || typed === composed;
     reading.replaceChildren(...(prompt === composed ? parts : [["own", prompt]]).map(([kind, text]) => h("p", { class: `lmw-prompt-part lmw-prompt-${kind}`, "data-kind": kind }, h("span", { class: "lmw-tale-who" }, NAMES[kind] + ": "), text)));
-    const wanted = prompt === composed ? task.questions[question][1] : null, said = [];
+    const wanted = (prompt === composed && task.questions[question][1]) || null, said = [];
     strange.textContent = "";
     for (const card of cards) {
       const runner = card.loader.opened;

@@ -24,7 +24,7 @@ class PromptTask:
 
     Args:
         name: of the task.
-        questions: pairs of a question and its right answer; at least one.
+        questions: pairs of a question and its right answer; at least one. The answer is empty where no one answer is right.
         shots: pairs of a question and its answer, in the order in which they are added to a prompt; at most eight.
         instruction: what may stand first in a prompt; empty for none.
         arrow: what stands between a question and its answer; may be empty.
@@ -47,7 +47,8 @@ class PromptTask:
                 raise ValueError(f"{kind} of {self.name!r} are {pairs!r:.60}; give a list of pairs (question, answer)")
             in_range(f"the number of {kind} of {self.name!r}", len(pairs), low, high)
             for pair in pairs:
-                if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(x, str) and x for x in pair):
+                good = isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(x, str) for x in pair)
+                if not good or not pair[0] or (kind == "shots" and not pair[1]):
                     raise ValueError(f"among the {kind} of {self.name!r} is {pair!r:.60}; it must be (question, answer)")
 
     def prompt(self, question: int = 0, shots: int = 0, instructed: bool = True) -> str:
@@ -68,7 +69,7 @@ class PromptLab(ModelFigure, module="prompt_lab.mjs"):
 
     The models run in the page. Each writes what it finds likeliest, word by word, up to the first ``stop``, its own end, or
     ``longest`` words; beside it stand the words with which it might have begun, with their probabilities. Where the prompt asks
-    one of a task's questions, the answers are marked right or wrong.
+    one of a task's questions that has a right answer, the answers are marked right or wrong.
 
     ``task``, ``question``, ``shots`` (how many), ``instructed`` (with the instruction) and ``own`` (a prompt that the reader
     has written in place of the composed one) can be set and read from Python; ``prompt`` is what the models read.
@@ -146,9 +147,11 @@ class PromptLab(ModelFigure, module="prompt_lab.mjs"):
             found[label] = dict(zip(names, best.values.tolist(), strict=True))
         return found
 
-    def right(self, answer: str) -> bool:
-        """Whether a text is the right answer to the present question, whatever its capitals."""
+    def right(self, answer: str) -> bool | None:
+        """Whether a text is the right answer to the present question, whatever its capitals; None if no one answer is."""
         wanted = self._tasks[self.task].questions[self.question][1]
+        if not wanted:
+            return None
         return [word.lower() for word in answer.split()] == [word.lower() for word in wanted.split()]
 
     def _written(self, model: PageModel, prompt: str) -> str:

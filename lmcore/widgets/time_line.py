@@ -108,7 +108,8 @@ class TimeLine(Figure, module="time_line.mjs"):
     milestones = t.List(t.Dict()).tag(sync=True)
     chosen = t.Int(0).tag(sync=True)
 
-    def __init__(self, milestones: Sequence[Milestone] = MILESTONES, **kwargs: Any) -> None:
+    def __init__(self, milestones: Sequence[Milestone] | None = None, **kwargs: Any) -> None:
+        milestones = MILESTONES if milestones is None else milestones
         if not isinstance(milestones, Sequence) or not all(isinstance(m, Milestone) for m in milestones) or len(milestones) < 2:
             raise ValueError(f"milestones is {milestones!r:.80}; it must be a list of two or more Milestone(name, year, …)")
         names = [milestone.name for milestone in milestones]

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from lmcore.widgets import PromptLab
 from tests.book.figures import SMALL, WIDE, status
 from tests.book.pages import build, opened
-from tests.test_prompt_lab import BIG, PLACES, lab
+from tests.test_prompt_lab import BIG, OPEN, PLACES, lab
 
 pytestmark = pytest.mark.browser
 
@@ -18,6 +18,9 @@ CARDS = """(box) => [...box.querySelectorAll('.lmw-prompt-card')].map((c) => ({l
   answer: c.dataset.answer,
   words: [...c.querySelectorAll('.lmw-prompt-text .lmw-word')].map((w) => [w.textContent, +w.dataset.p]),
   first: [...c.querySelectorAll('tbody tr')].map((r) => [r.dataset.word, +r.dataset.p])}))"""
+
+
+RIGHT = {True: "true", False: "false", None: "null"}
 
 
 def cards(page: Page, prompt: str, number: int = 0) -> list[dict[str, Any]]:
@@ -40,23 +43,26 @@ def check(found: list[dict[str, Any]], widget: PromptLab) -> None:
         assert [p for _, p in card["first"]] == pytest.approx(list(first.values()), abs=1e-6)
         if card["words"]:
             assert card["words"][0][1] == pytest.approx(first[card["words"][0][0]], abs=1e-6)
-        assert card["right"] == ("null" if widget.own else str(widget.right(answer)).lower())
+        assert card["right"] == (RIGHT[None if widget.own else widget.right(answer)])
 
 
 def test_page_goes_on_as_python_does_from_every_prompt(tmp_path: Path) -> None:
-    widget = lab()
+    tasks = (BIG, PLACES, OPEN)
+    widget = lab(tasks=tasks)
     with opened(build(tmp_path, widget), height=1600) as it:
         box = it.page.locator("section.lmw-prompt")
-        for number, task in enumerate((BIG, PLACES)):
+        for number, task in enumerate(tasks):
             if number:
                 box.get_by_label("Task").select_option(task.name)
             widget.task = number
             for question in range(len(task.questions)):
                 box.get_by_label("Question").select_option(index=question)
                 for shots in range(len(task.shots) + 1):
-                    box.get_by_label("Examples").fill(str(shots))
+                    if task.shots:
+                        box.get_by_label("Examples").fill(str(shots))
                     for instructed in (True, False) if task.instruction else (True,):
-                        box.get_by_label("with the instruction").set_checked(instructed) if task.instruction else None
+                        if task.instruction:
+                            box.get_by_label("with the instruction").set_checked(instructed)
                         widget.question, widget.shots, widget.instructed = question, shots, instructed
                         check(cards(it.page, widget.prompt), widget)
                         parts = box.locator(".lmw-prompt-part")
