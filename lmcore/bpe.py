@@ -169,9 +169,13 @@ class BPE(Tokenizer):
         return list(chain.from_iterable(map(self._cache.__getitem__, self._find(text))))
 
     def _ids_of_piece(self, piece: str) -> tuple[int, ...]:
-        units = units_of(piece)
+        units = self._units_of(piece)
         merged = self._merge(units) if len(units) < _LONG else self._merge_long(units)
         return tuple(self._id_of_unit[ord(unit)] for unit in merged)
+
+    def _units_of(self, piece: str) -> str:
+        """What is merged: the bytes of the piece, as units."""
+        return units_of(piece)
 
     def _merge(self, units: str) -> str:
         """Replay the merges: join the pair that was learned first, wherever it stands, until no pair is left.

@@ -13,7 +13,8 @@ DIGITS_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|\p{N}| ?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+
 
 
 class SparseBPE(BPE):
-    """A byte-level BPE whose vocabulary lacks some bytes, as SmolLM's does: such bytes are left out of every encoding.
+    """A byte-level BPE whose vocabulary lacks some bytes, as SmolLM's does: such bytes are left out of every text
+    before anything is merged, as Hugging Face's tokenizers do.
 
     They are bytes that occur in no text, or in none that the tokeniser has learned from. Otherwise it is a
     :class:`lmcore.bpe.BPE`, with the same arguments.
@@ -32,9 +33,10 @@ class SparseBPE(BPE):
         self.vocabulary = tuple(known)
         for symbol in missing:
             del self.number[symbol]
+        self._absent = dict.fromkeys(SYMBOLS.index(symbol) for symbol in missing)
 
-    def _encode(self, text: str) -> list[int]:
-        return [i for i in super()._encode(text) if i < len(self.vocabulary)]
+    def _units_of(self, piece: str) -> str:
+        return super()._units_of(piece).translate(self._absent)
 
 
 def load_tokenizer(folder: str | Path) -> BPE:

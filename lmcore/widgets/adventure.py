@@ -165,6 +165,7 @@ class Play:
         self.tell(f"You are at the {self.place}.")
 
     def tell(self, text: str, who: str = "rules") -> None:
+        """Add a line to the transcript."""
         self.said.append((who, text))
 
     @property
@@ -187,6 +188,7 @@ class Play:
         self.judge()
 
     def go(self, place: str) -> None:
+        """Walk to a neighbouring place, or be asked at its door."""
         if place not in self.game.near(self.place):
             return self.tell(f"From here you can go to {', '.join('the ' + near for near in self.game.near(self.place))}.")
         if place in self.riddles and place not in self.opened:
@@ -197,10 +199,12 @@ class Play:
         return None
 
     def enter(self, place: str) -> None:
+        """Be at a place, where nothing has been done yet."""
         self.place, self.first, self.deed, self.asked = place, False, "", ""
         self.tell(f"You are at the {place}.")
 
     def say(self, answer: str) -> None:
+        """Answer the riddle that was asked."""
         if not self.asked:
             return self.tell("Nobody has asked you anything.")
         self.hours -= 1
@@ -211,6 +215,7 @@ class Play:
         return self.enter(self.asked)
 
     def ask(self, _: str) -> None:
+        """Have the model answer the riddle: the parrot says its likeliest words."""
         if not self.asked:
             return self.tell("The parrot is silent: nobody has asked you anything.")
         self.hours -= 1
@@ -218,6 +223,7 @@ class Play:
         return self.tell(f"“{printed(' '.join(words))}”", "parrot")
 
     def hint(self, _: str) -> None:
+        """Learn where a thing that is still missing is most likely to be had."""
         self.hours -= 1
         thing = next(thing for thing in self.wishes if thing not in self.bag)
         place, verb, share = self.sources[thing]
@@ -225,6 +231,7 @@ class Play:
         self.tell(f"For {an(thing)} go to the {place} and try “{verb}”. The model writes it there about {chance} times in 100.")
 
     def do(self, verb: str) -> None:
+        """Begin a sentence with a verb; the model writes it to its end and one more, and what is in them is won."""
         if verb not in self.game.verbs:
             return self.tell(f"“{verb}” is no verb of this game. Take one that is offered, or another verb in the past.")
         self.hours -= 1
@@ -246,6 +253,7 @@ class Play:
         return [c for a, b, c in threes if a in self.game.verbs and b in ("a", "an") and c in self.game.things]
 
     def take(self, thing: str) -> None:
+        """Put a thing into the bag."""
         if thing in self.bag:
             return self.tell(f"You have {an(thing)} already.")
         self.bag.append(thing)
