@@ -337,7 +337,8 @@ def test_topics_keep_their_share_and_their_texts():
     assert set(counts) == set(some.topics)
     assert set(some.vocabulary) < set(whole.vocabulary)
     gained = [some.log_prob(story.tokens) - whole.log_prob(story.tokens) for story in stories[:40]]
-    assert gained == pytest.approx([gained[0]] * 40) and gained[0] > 0, "p(text | one of the topics) is p(text) / p(topics)"
+    assert gained == pytest.approx([gained[0]] * 40), "p(text | one of the topics) is p(text) / p(topics)"
+    assert gained[0] > 0
     shares = {topic: math.exp(-gained[0]) * counts[topic] / 4_000 for topic in counts}
     everywhere = Counter(story.kind for story in whole.sample(6_000, seed=17))
     for topic, share in shares.items():

@@ -73,7 +73,7 @@ class World:
         if isinstance(self.topics, str) or not set(self.topics) <= known:
             raise ValueError(f"topics={self.topics!r}; give a tuple of topics among {', '.join(sorted(known))}")
         if self.topics and "stories" not in self.kinds:
-            raise ValueError(f"topics={self.topics!r} are topics of stories, and kinds={self.kinds!r} has none; leave topics out")
+            raise ValueError(f"topics={self.topics!r} are for stories, and kinds={self.kinds!r} has none; leave topics out")
         object.__setattr__(self, "topics", tuple(self.topics))
 
     @classmethod
