@@ -46,7 +46,8 @@ function render({ model, el }) {
     place.append(h("p", { class: "lmw-caption" }, label), ...loader.nodes, text, verdict, table);
     return { label, place, text, verdict, table, loader };
   });
-  body.append(...(tasks.length > 1 ? [controls(pick.node)] : []), controls(ask.node, with_.node), controls(count.node), h("div", { class: "lmw-field" }, h("label", { for: id }, "The prompt"), own), controls(back), reading, strange, h("div", { class: "lmw-prompt-cards" }, cards.map(({ place }) => place)));
+  body.append(...(tasks.length > 1 ? [controls(pick.node)] : []), controls(ask.node, with_.node), controls(count.node), h("div", { class: "lmw-field" }, h("label", { for: id }, "The prompt"), own), controls(back), reading, strange, h("div", { class: "lmw-prompt-cards" }, cards.map(({ place }) => place)),
+    h("p", { class: "lmw-note" }, "Each model writes the word that it finds likeliest, one after the other. Dashed: a word with less than half of the probability."));
 
   box.addEventListener("focusin", () => cards.forEach(({ loader }) => loader.load()), { once: true });
 
