@@ -16,7 +16,7 @@ class GPTConfig:
     """The sizes of a decoder-only model, and every choice in which GPT and Llama differ.
 
     What is not named here is GPT-2 small's, but for dropout and the exact GELU: so ``GPTConfig(V)`` is a GPT. With
-    :func:`dataclasses.replace` one choice is changed at a time, up to a Llama (:class:`lmcore.llama.LlamaConfig`); the model is
+    ``dataclasses.replace`` one choice is changed at a time, up to a Llama (:class:`lmcore.llama.LlamaConfig`); the model is
     :class:`GPT` all the way.
 
     Attributes:
