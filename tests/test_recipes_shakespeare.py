@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from lmcore import corpora, ledger
 from lmcore.gpt import GPT, GPTConfig
+from lmcore.ledger import record
 from lmcore.recipes import shakespeare, shakespeare_rotary
 
 SMOKE = shakespeare.SIZES["smoke"]
@@ -274,3 +275,13 @@ def test_every_size_is_a_setting_that_the_ledger_can_keep():
     for recipe in (shakespeare, shakespeare_rotary):
         for sizes in recipe.SIZES.values():
             assert all(isinstance(value, int | float | str | bool) for value in asdict(sizes).values())
+
+
+@pytest.mark.parametrize(("recipe", "most"), [("shakespeare", 1.75), ("shakespeare_rotary", 1.71)])
+def test_the_recorded_runs_reach_the_goal(recipe, most):
+    [kept] = [entry for entry in record.read(recipe) if (entry.setting.device, entry.setting.scale) == ("cpu", "small")]
+    assert kept.setting.config["choose"] is False
+    assert len(kept.runs) >= 2
+    spread = kept.spread("valid.nats")
+    assert spread is not None
+    assert spread.mean <= most
