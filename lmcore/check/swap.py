@@ -3,9 +3,13 @@
 A model of :mod:`lmcore.seq2seq` or :mod:`lmcore.transformer` is made in a small size, with the parameters of the case in its
 first place and drawn ones elsewhere. Wherever it would do its own computation of the part in question, the student's function
 is called instead. A case that is meant to be followed by hand (one text, or no batch at all) runs the function alone.
+
+A model that others publish gets its weights through a checkpoint of theirs (:func:`with_checkpoint`), and its gradients have
+the names and shapes of that checkpoint.
 """
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +21,7 @@ from torch.nn import functional as F
 from lmcore.attention import masked_softmax
 from lmcore.bert import Bert, BertConfig
 from lmcore.blocks import LayerNorm
+from lmcore.pretrained import NameTable, from_huggingface, to_huggingface
 from lmcore.seq2seq import Seq2Seq
 from lmcore.transformer import TransformerLM, TransformerTranslator
 
@@ -65,20 +70,24 @@ class Swap:
         run: gives its logits, B T V, for its own input.
         put: puts a function in the place of the model's own computation.
         shape: of what the function returns for the arguments of the case.
+        names: those of the checkpoint that the weights came from; the gradients are given under them.
     """
 
     model: nn.Module
     run: Callable[[], Tensor]
     put: Callable[[Callable], None]
     shape: torch.Size
+    names: NameTable | None = None
 
     def outcome(self) -> dict[str, Any]:
         """Logits, loss and the gradient of every parameter; the gradients are ``None`` if none reaches the loss."""
         logits = self.run()
         loss = F.cross_entropy(logits.flatten(0, 1), torch.arange(logits[..., 0].numel(), device=logits.device) % VOCABULARY)
         named = dict(self.model.named_parameters())
-        found = _gradients(loss, list(named.values()))
-        return {"logits": logits, "loss": loss, "gradients": dict(zip(named, found, strict=True))}
+        gradients = dict(zip(named, _gradients(loss, list(named.values())), strict=True))
+        if self.names is not None:
+            gradients = in_their_names(self.model, gradients, self.names)
+        return {"logits": logits, "loss": loss, "gradients": gradients}
 
 
 Maker = Callable[..., Swap | None]
@@ -116,7 +125,7 @@ def _copy(arg: Any) -> Any:
     return arg.clone() if isinstance(arg, Tensor) else arg
 
 
-def _drawn(model: nn.Module, like: Tensor) -> Any:
+def drawn(model: nn.Module, like: Tensor) -> Any:
     """The model with all its parameters drawn from a generator of its own, on the device and in the format of ``like``."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -125,19 +134,37 @@ def _drawn(model: nn.Module, like: Tensor) -> Any:
     return model.to(like)
 
 
-def _set(module: nn.Module, values: dict[str, Tensor]) -> None:
+def put_values(module: nn.Module, values: Mapping[str, Tensor]) -> None:
+    """Replace the parameters that ``values`` names; all others stay."""
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             if name in values:
                 parameter.copy_(values[name])
 
 
-def _ids(like: Tensor) -> Tensor:
+def with_checkpoint(model: nn.Module, names: NameTable, given: Mapping[str, Tensor], like: Tensor) -> Any:
+    """The model with the weights of a checkpoint, on the device and in the format of ``like``.
+
+    The checkpoint has the names and shapes of ``names``, as :mod:`lmcore.pretrained` reads it; what is not ``given`` is drawn.
+    """
+    model = drawn(model, like)
+    from_huggingface(model, to_huggingface(model, names) | dict(given), names)
+    return model
+
+
+def in_their_names(model: nn.Module, values: Mapping[str, Tensor], names: NameTable) -> dict[str, Tensor]:
+    """One tensor for each parameter of the model, such as its gradients, under the names and in the shapes of a checkpoint."""
+    twin = copy.deepcopy(model)
+    put_values(twin, values)
+    return to_huggingface(twin, names)
+
+
+def ids_like(like: Tensor) -> Tensor:
     """A token for each of the vectors in ``like``."""
     return (torch.arange(like[..., 0].numel(), device=like.device) * 3 % VOCABULARY).view(like.shape[:2])
 
 
-def _replace(module: nn.Module, forward: Callable) -> None:
+def replace_forward(module: nn.Module, forward: Callable) -> None:
     """From now on ``module`` computes ``forward``, with the parameters it has."""
     module.forward = forward  # type: ignore[method-assign]
 
@@ -152,11 +179,11 @@ def additive(query: Tensor, keys: Tensor, W_a: Tensor, U_a: Tensor, v_a: Tensor)
         return None
     both = U_a.shape[1] == 2 * hidden
     how: dict[str, Any] = {"cell": "gru", "attention": True, "bidirectional": both, "fused": False}
-    model = _drawn(Seq2Seq(VOCABULARY, VOCABULARY, EMBEDDING, hidden, **how), query)
+    model = drawn(Seq2Seq(VOCABULARY, VOCABULARY, EMBEDDING, hidden, **how), query)
     attention = model.decoder.attention
-    _set(attention, {"query.weight": W_a, "key.weight": U_a, "score.weight": v_a[None]})
+    put_values(attention, {"query.weight": W_a, "key.weight": U_a, "score.weight": v_a[None]})
     lengths = torch.arange(len(keys), device=keys.device) % keys.shape[1] + 1
-    sources, inputs = _ids(keys), _ids(query)
+    sources, inputs = ids_like(keys), ids_like(query)
 
     def put(function: Callable) -> None:
         def forward(query: Tensor, keys: Tensor, mask: Tensor | None = None, *, projected: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,7 +191,7 @@ def additive(query: Tensor, keys: Tensor, W_a: Tensor, U_a: Tensor, v_a: Tensor)
             weights = masked_softmax(function(query.clone(), keys.clone(), *part), mask)
             return weights @ keys, weights
 
-        _replace(attention, forward)
+        replace_forward(attention, forward)
 
     shape = torch.Size((*query.shape[:2], keys.shape[1]))
     return Swap(model, lambda: model(sources, lengths, inputs), put, shape)
@@ -175,14 +202,14 @@ def norms(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Swap | None:
     if x.ndim != 3 or len(x) == 1:
         return None
     how: dict[str, Any] = {"positions": "learned", "max_length": x.shape[1], "eps": eps}
-    model = _drawn(TransformerLM(VOCABULARY, len(weight), 1, 1, hidden=5, **how), x)
+    model = drawn(TransformerLM(VOCABULARY, len(weight), 1, 1, hidden=5, **how), x)
     parts = [part for part in model.modules() if isinstance(part, LayerNorm)]
-    _set(parts[0], {"weight": weight, "bias": bias})
-    ids = _ids(x)
+    put_values(parts[0], {"weight": weight, "bias": bias})
+    ids = ids_like(x)
 
     def put(function: Callable) -> None:
         for part in parts:
-            _replace(part, lambda x, part=part: function(x.clone(), part.weight, part.bias, part.eps))
+            replace_forward(part, lambda x, part=part: function(x.clone(), part.weight, part.bias, part.eps))
 
     return Swap(model, lambda: model(ids), put, x.shape)
 
@@ -193,14 +220,14 @@ def blocks(x: Tensor, parameters: dict[str, Tensor], heads: int) -> Swap | None:
         return None
     hidden, width = parameters["linear1.weight"].shape
     how: dict[str, Any] = {"positions": "learned", "max_length": x.shape[1]}
-    model = _drawn(TransformerLM(VOCABULARY, width, heads, 2, hidden=hidden, **how), x)
-    _set(model.stack.layers[0], parameters)
-    ids = _ids(x)
+    model = drawn(TransformerLM(VOCABULARY, width, heads, 2, hidden=hidden, **how), x)
+    put_values(model.stack.layers[0], parameters)
+    ids = ids_like(x)
 
     def put(function: Callable) -> None:
         for layer in model.stack.layers:
             own = dict(layer.named_parameters())
-            _replace(layer, lambda x, mask=None, own=own, **how: function(x.clone(), dict(own), heads))
+            replace_forward(layer, lambda x, mask=None, own=own, **how: function(x.clone(), dict(own), heads))
 
     return Swap(model, lambda: model(ids), put, x.shape)
 
@@ -212,17 +239,17 @@ def cross(
     if len(x) == 1:
         return None
     how: dict[str, Any] = {"positions": "learned", "max_length": max(x.shape[1], memory.shape[1]), "bias": False}
-    model = _drawn(TransformerTranslator(VOCABULARY, VOCABULARY, len(W_q), heads, 1, hidden=5, **how), x)
+    model = drawn(TransformerTranslator(VOCABULARY, VOCABULARY, len(W_q), heads, 1, hidden=5, **how), x)
     part = model.transformer.decoder.layers[0].multihead_attn
-    _set(part, {"in_proj_weight": torch.cat([W_q, W_k, W_v]), "out_proj.weight": W_o})
-    sources, inputs = _ids(memory), _ids(x)
+    put_values(part, {"in_proj_weight": torch.cat([W_q, W_k, W_v]), "out_proj.weight": W_o})
+    sources, inputs = ids_like(memory), ids_like(x)
 
     def put(function: Callable) -> None:
         def forward(query: Tensor, memory: Tensor, **how: Any) -> tuple[Tensor, None]:
             matrices = *part.in_proj_weight.chunk(3), part.out_proj.weight
             return function(query.clone(), memory.clone(), lengths.clone(), *matrices, heads), None
 
-        _replace(part, forward)
+        replace_forward(part, forward)
 
     return Swap(model, lambda: model(sources, lengths, inputs), put, x.shape)
 
@@ -236,8 +263,10 @@ def embeddings(
         return None
     sizes = {"vocab_size": len(E), "dim": len(weight), "max_length": len(P), "segments": len(S)}
     config = BertConfig(**sizes, heads=1, layers=1, hidden=5, dropout=0.0, eps=eps, pooler=False)
-    model = _drawn(Bert(config), weight)
-    _set(model, {"tokens.weight": E, "positions.weight": P, "segments.weight": S, "norm.weight": weight, "norm.bias": bias})
+    model = drawn(Bert(config), weight)
+    put_values(
+        model, {"tokens.weight": E, "positions.weight": P, "segments.weight": S, "norm.weight": weight, "norm.bias": bias}
+    )
     lengths = torch.arange(len(ids), device=ids.device) % ids.shape[1] + 1
 
     def run() -> Tensor:
@@ -253,4 +282,4 @@ def put_embeddings(model: Bert, function: Callable, ids: Tensor, segments: Tenso
     def forward(x: Tensor) -> Tensor:  # the norm is the last step of the embeddings
         return function(ids.clone(), segments.clone(), *tables, model.norm.weight, model.norm.bias, model.config.eps)
 
-    _replace(model.norm, forward)
+    replace_forward(model.norm, forward)
