@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from lmcore import corpora, ledger
 from lmcore.gpt import GPT, GPTConfig
 from lmcore.ledger import record
-from lmcore.recipes import shakespeare, shakespeare_rotary
+from lmcore.llama import CHANGES
+from lmcore.recipes import shakespeare, shakespeare_llama, shakespeare_rotary
 
 SMOKE = shakespeare.SIZES["smoke"]
 LINES = "the cat sat on the mat. a dog ran to the cat; the cat ran.\nno dog sat!\n"
@@ -216,10 +217,79 @@ def test_it_learns_more_than_frequencies(recipe, play):
     assert "held.nats" not in values
 
 
+# ---------------------------------------------------------------- Llama's changes
+
+
+def ablation(sizes, seed=0):
+    page = ledger.Page("shakespeare_llama", config={"test": True})
+    page.seed = seed
+    shakespeare_llama.run(sizes, page)
+    return page.receipt().run.values
+
+
+def test_every_change_stands_alone_and_all_stand_together_at_equal_parameters():
+    own = {"rmsnorm": "norm", "swiglu": "activation", "rotary": "positions", "grouped": "kv_heads"}
+    assert [*shakespeare_llama.VARIANTS] == ["gpt", *own, "all"]
+    assert set(shakespeare_llama.VARIANTS["all"]) == set(CHANGES)
+    for scale in ("small", "full"):
+        sizes = shakespeare_llama.SIZES[scale]
+        gpt = shakespeare.model_of(sizes, 65).config
+        found = {name: shakespeare_llama.config_of(name, sizes, 65) for name in shakespeare_llama.VARIANTS}
+        assert found["gpt"] == gpt
+        for name, field in own.items():
+            assert getattr(found[name], field) == getattr(found["all"], field) != getattr(gpt, field)
+            assert replace(found[name], **{field: getattr(gpt, field)}, hidden=None) == gpt
+        assert found["grouped"].kv_heads == sizes.heads // 2
+        assert all(abs(config.parameters / gpt.parameters - 1) < 0.001 for config in found.values())
+
+
+def test_the_variants_are_compared_with_half_the_steps_and_nothing_else_is_changed():
+    for scale, sizes in shakespeare_llama.SIZES.items():
+        assert replace(sizes, steps=shakespeare.SIZES[scale].steps) == shakespeare.SIZES[scale]
+    assert shakespeare_llama.SIZES["small"].steps * 2 == shakespeare.SIZES["small"].steps
+
+
+def test_the_first_variant_is_the_gpt_and_all_read_the_same_batches(play, monkeypatch):
+    read, windows = [], shakespeare.Windows
+
+    class Watched(windows):
+        def batch(self, rows):
+            read.append(tuple(rows.tolist()))
+            return super().batch(rows)
+
+    monkeypatch.setattr(shakespeare, "Windows", Watched)
+    values = ablation(SMOKE, seed=3)
+    each = [tuple(read[i : i + SMOKE.steps]) for i in range(0, len(read), SMOKE.steps)]
+    assert len(each) == len(shakespeare_llama.VARIANTS)
+    assert len(set(each)) == 1
+    assert values["valid.nats.gpt"] == numbers(SMOKE, seed=3)["valid.nats"]
+    nats = {values[f"valid.nats.{name}"] for name in shakespeare_llama.VARIANTS}
+    assert len(nats) == len(shakespeare_llama.VARIANTS)
+    for name in shakespeare_llama.VARIANTS:
+        assert values[f"above.{name}"] == values[f"valid.nats.{name}"] - values["valid.nats.gpt"]
+
+
+def test_no_variant_learns_from_the_validation_part(play):
+    before = ablation(SMOKE)
+    text = corpora.tiny_shakespeare()
+    cut = len(text) * 9 // 10
+    play(text[:cut] + text[cut:][::-1])
+    after = ablation(SMOKE)
+    assert {name.rpartition(".")[0] for name in before if before[name] != after[name]} == {"valid.nats", "above"}
+
+
+def test_every_variant_learns_more_than_frequencies(play):
+    values = ablation(replace(SMOKE, dim=32, steps=120, lr=2e-2, warmup=10, hold=0.0, std=0.1, every=120))
+    text = corpora.tiny_shakespeare()
+    frequencies = torch.tensor([text.count(character) / len(text) for character in sorted(set(text))])
+    for name in shakespeare_llama.VARIANTS:
+        assert values[f"valid.nats.{name}"] < 0.6 * -(frequencies * frequencies.log()).sum()
+
+
 # ---------------------------------------------------------------- the command line
 
 
-@pytest.mark.parametrize("recipe", [shakespeare, shakespeare_rotary])
+@pytest.mark.parametrize("recipe", [shakespeare, shakespeare_rotary, shakespeare_llama])
 def test_recipes_run_from_beginning_to_end(recipe, receipt):
     if not corpora.available("tiny_shakespeare"):
         pytest.skip("tiny_shakespeare is not downloaded")
@@ -227,8 +297,11 @@ def test_recipes_run_from_beginning_to_end(recipe, receipt):
     found = receipt()
     assert found["chapter"] == recipe.__name__.rpartition(".")[2]
     assert found["setting"]["data"]["tiny_shakespeare"] == corpora.sha256("tiny_shakespeare")
-    assert found["setting"]["config"] == asdict(recipe.SIZES["smoke"]) | {"choose": False}
-    assert found["run"]["values"]["valid.nats"] < math.log(65)
+    extra = {} if recipe is shakespeare_llama else {"choose": False}
+    assert found["setting"]["config"] == asdict(recipe.SIZES["smoke"]) | extra
+    nats = [value for name, value in found["run"]["values"].items() if name.startswith("valid.nats")]
+    assert nats
+    assert max(nats) < math.log(65)
 
 
 def test_settings_of_the_command_line_are_used_and_noted(play, receipt, monkeypatch):
@@ -271,8 +344,15 @@ def test_help_says_what_can_be_set(recipe, capsys):
     assert f"python -m {recipe.__name__} " in shown
 
 
+def test_the_ablation_takes_no_settings_and_says_so(capsys):
+    with pytest.raises(SystemExit) as end:
+        shakespeare_llama.main(["--steps=3"])
+    assert end.value.code == 2
+    assert "unrecognized arguments: --steps=3" in capsys.readouterr().err
+
+
 def test_every_size_is_a_setting_that_the_ledger_can_keep():
-    for recipe in (shakespeare, shakespeare_rotary):
+    for recipe in (shakespeare, shakespeare_rotary, shakespeare_llama):
         for sizes in recipe.SIZES.values():
             assert all(isinstance(value, int | float | str | bool) for value in asdict(sizes).values())
 
