@@ -57,6 +57,8 @@ def test_page_fits_a_phone(site: Path, name: str) -> None:
         settle(view)
         view.page.evaluate("document.querySelectorAll('details').forEach((d) => (d.open = true))")
         assert view.page.evaluate("document.documentElement.scrollWidth") <= 360, view.page.evaluate(TOO_WIDE)
+        names = Axe().run(view.page, options={"runOnly": ["button-name", "link-name"]}).response  # here some are icons alone
+        assert [node["html"][:160] for rule in names["violations"] for node in rule["nodes"]] == []
 
 
 TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter((e) => {
