@@ -32,7 +32,8 @@ EMBEDDING = 3  # of the recurrent model
 def value_and_gradients(function: Callable, args: list) -> Any:
     """The value, and the gradients of its weighted sum with respect to every floating-point tensor among the arguments.
 
-    What the function changes in place can be seen in ``args`` afterwards.
+    The value may be a tuple of tensors: then of all of them. What the function changes in place can be seen in ``args``
+    afterwards.
 
     Returns:
         ``{"value": …, "gradients": [tensor, …]}``; the gradients are ``None`` where none can flow.
@@ -40,10 +41,15 @@ def value_and_gradients(function: Callable, args: list) -> Any:
     leaves = [leaf.requires_grad_() for leaf in _leaves(args)]
     args[:] = [_copy(arg) for arg in args]  # torch lets nobody change a leaf in place; a copy may be, and the caller sees it
     value = function(*args)
-    if not isinstance(value, Tensor) or not value.requires_grad:
+    parts = value if isinstance(value, tuple) and value else (value,)
+    if not all(isinstance(part, Tensor) for part in parts) or not any(part.requires_grad for part in parts):
         return {"value": value, "gradients": None}
+    return {"value": value, "gradients": list(_gradients(sum(_weighted_sum(part) for part in parts), leaves))}
+
+
+def _weighted_sum(value: Tensor) -> Any:
     weights = torch.cos(torch.arange(value.numel(), dtype=value.dtype, device=value.device)).reshape(value.shape)
-    return {"value": value, "gradients": list(_gradients((value * weights).sum(), leaves))}
+    return (value * weights).sum()
 
 
 def _gradients(loss: Tensor, leaves: list[Tensor]) -> tuple[Tensor, ...]:
@@ -69,20 +75,24 @@ class Swap:
         model: the model.
         run: gives its logits, B T V, for its own input.
         put: puts a function in the place of the model's own computation.
-        shape: of what the function returns for the arguments of the case.
+        shape: of what the function returns for the arguments of the case; of each part, if that is a tuple.
         names: those of the checkpoint that the weights came from; the gradients are given under them.
+        loss: from logits to the loss; if not given, a cross-entropy that asks each place for some token.
     """
 
     model: nn.Module
     run: Callable[[], Tensor]
     put: Callable[[Callable], None]
-    shape: torch.Size
+    shape: torch.Size | tuple[torch.Size, ...]
     names: NameTable | None = None
+    loss: Callable[[Tensor], Tensor] | None = None
 
     def outcome(self) -> dict[str, Any]:
         """Logits, loss and the gradient of every parameter; the gradients are ``None`` if none reaches the loss."""
         logits = self.run()
-        loss = F.cross_entropy(logits.flatten(0, 1), torch.arange(logits[..., 0].numel(), device=logits.device) % VOCABULARY)
+        loss = (self.loss or _some_loss)(logits)
+        if not loss.requires_grad:
+            return {"logits": logits, "loss": loss, "gradients": None}
         named = dict(self.model.named_parameters())
         gradients = dict(zip(named, _gradients(loss, list(named.values())), strict=True))
         if self.names is not None:
@@ -90,15 +100,30 @@ class Swap:
         return {"logits": logits, "loss": loss, "gradients": gradients}
 
 
+def _some_loss(logits: Tensor) -> Tensor:
+    return F.cross_entropy(logits.flatten(0, 1), torch.arange(logits[..., 0].numel(), device=logits.device) % VOCABULARY)
+
+
+def _fits(value: Any, shape: tuple, dtype: torch.dtype) -> bool:
+    """Whether a value is a tensor of this shape and format, or a tuple of such tensors."""
+    if isinstance(shape, torch.Size):
+        return isinstance(value, Tensor) and (value.shape, value.dtype) == (shape, dtype)
+    same = isinstance(value, tuple) and len(value) == len(shape)
+    return same and all(_fits(part, size, dtype) for part, size in zip(value, shape, strict=True))
+
+
 Maker = Callable[..., Swap | None]
 
 
-def in_a_model(make: Maker, real: Callable[[Callable, torch.device], Any] | None = None) -> Callable[[Callable, list], Any]:
+def in_a_model(
+    make: Maker, real: Callable[[Callable, torch.device], Any] | None = None, real_name: str = "MiniLM"
+) -> Callable[[Callable, list], Any]:
     """A probe: value and gradients of one call, and for a case with a model what the model with this function does.
 
     The answer of the second kind is that of :func:`value_and_gradients` with one more entry, ``model``, which is
     :meth:`Swap.outcome`, or ``None`` if the function does not return a tensor like the one the model needs. With ``real``
-    the answer for a case of two texts has a further entry, ``MiniLM``: what this says of the function on the case's device.
+    the answer for a case of two texts has a further entry, called ``real_name``: what this says of the function on the case's
+    device.
     """
 
     def probe(function: Callable, args: list) -> Any:
@@ -108,12 +133,12 @@ def in_a_model(make: Maker, real: Callable[[Callable, torch.device], Any] | None
         if swap is None:
             return found
         value, like = found["value"], next(_leaves(kept))
-        fits = isinstance(value, Tensor) and (value.shape, value.dtype) == (swap.shape, like.dtype)
+        fits = _fits(value, swap.shape, like.dtype)
         if fits:
             swap.put(function)
         found["model"] = swap.outcome() if fits else None
         if real is not None and len(kept[0]) == 2:  # one such case is enough: a model with real weights takes time
-            found["MiniLM"] = real(function, like.device) if fits else None
+            found[real_name] = real(function, like.device) if fits else None
         return found
 
     return probe

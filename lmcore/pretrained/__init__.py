@@ -12,7 +12,7 @@ Weights are read and written as safetensors: numbers and names, nothing that cou
 
 from lmcore.pretrained.bert import bert_names, head_names, load_bert, load_bert_for, load_labels, save_bert
 from lmcore.pretrained.gpt2 import gpt2_names, load_gpt2, save_gpt2
-from lmcore.pretrained.hub import MODELS, Hosted, download, load
+from lmcore.pretrained.hub import MODELS, Hosted, download, installed, load
 from lmcore.pretrained.llama import llama_names, load_llama, save_llama
 from lmcore.pretrained.minilm import INSTALL_MINILM, MINILM, minilm, minilm_folder
 from lmcore.pretrained.tables import NameTable, Part, from_huggingface, to_huggingface
@@ -32,6 +32,7 @@ __all__ = [
     "from_huggingface",
     "gpt2_names",
     "head_names",
+    "installed",
     "llama_names",
     "load",
     "load_bert",

@@ -149,13 +149,10 @@ def download(name: str) -> Path:
         FileNotFoundError: it could not be fetched. The message lists the files, their addresses, and where to put them.
         ValueError: there is no model of that name.
     """
-    model = _hosted(name)
-    if model is None:
-        raise ValueError(f"{name!r} is no model that is known by name; use one of {', '.join(MODELS)}")
-    theirs = _huggingface_cache() / f"models--{model.repository.replace('/', '--')}" / "snapshots" / model.revision
+    model = _known(name)
+    theirs, here = _folders(model)
     if all((theirs / file).is_file() for file in model.files):
         return theirs
-    here = folder() / "models" / model.repository
     try:
         for file in model.pinned():
             fetch(file)
@@ -167,6 +164,32 @@ def download(name: str) -> Path:
             f"load('path/of/folder')"
         ) from error
     return here
+
+
+def installed(name: str) -> Path | None:
+    """The folder of a model that is known by name, or ``None`` if its files are not all there; nothing is fetched.
+
+    Args:
+        name: a name of :data:`MODELS`, with or without its owner.
+
+    Raises:
+        ValueError: there is no model of that name.
+    """
+    model = _known(name)
+    return next((where for where in _folders(model) if all((where / file).is_file() for file in model.files)), None)
+
+
+def _folders(model: Hosted) -> tuple[Path, Path]:
+    """Where its files may lie: in the cache of Hugging Face's own library, and in that of this package."""
+    theirs = _huggingface_cache() / f"models--{model.repository.replace('/', '--')}" / "snapshots" / model.revision
+    return theirs, folder() / "models" / model.repository
+
+
+def _known(name: object) -> Hosted:
+    model = _hosted(name)
+    if model is None:
+        raise ValueError(f"{name!r} is no model that is known by name; use one of {', '.join(MODELS)}")
+    return model
 
 
 def _llama(where: Path) -> tuple[nn.Module, Any]:
