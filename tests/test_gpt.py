@@ -297,6 +297,20 @@ def test_pretraining_is_adamw_with_a_cosine_and_can_be_changed():
     assert not torch.equal(run(beta2=0.5)[0].embedding.weight, model.embedding.weight)
 
 
+def test_the_recipe_of_pretraining_is_that_of_nanogpt(monkeypatch):
+    """Decay 0.1 of matrices and embeddings alone, β of 0.9 and 0.95, gradients clipped at 1."""
+    made, clipped, adamw, clip = [], [], torch.optim.AdamW, torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(torch.optim, "AdamW", lambda *args, **how: made.append(adamw(*args, **how)) or made[-1])
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda given, norm: clipped.append(norm) or clip(given, norm))
+    model = GPT(GPTConfig(len(WORDS), max_length=8, dim=8, heads=2, layers=1))
+    list(pretrain(model, Padded([[3, 4, 3]] * 4, 2, pad=0, start=1, end=2, seed=5), steps=1, lr=6e-4, warmup=0))
+    (optimizer,) = made
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+    assert {(group["betas"], group["eps"], group["lr"]) for group in optimizer.param_groups} == {((0.9, 0.95), 1e-8, 6e-4)}
+    assert {p.ndim for p in optimizer.param_groups[0]["params"]} == {2}
+    assert clipped == [1.0]
+
+
 @pytest.mark.parametrize("shared", [3, 1])
 def test_attention_with_a_head_width_of_its_own_and_normalised_queries(shared):
     torch.manual_seed(6)

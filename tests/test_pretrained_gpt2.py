@@ -116,6 +116,17 @@ def test_an_old_checkpoint_without_prefix_with_masks_and_a_second_copy_is_read(f
         load_gpt2(folder)
 
 
+def test_what_a_config_does_not_say_is_what_transformers_takes_for_it(transformers, tmp_path):
+    """The published config of GPT-2 says nothing of tying and of the hidden width, older ones leave out more."""
+    save_gpt2(tmp_path, make(hidden=None), tokenizer())
+    path = tmp_path / "config.json"
+    said = ("model_type", "vocab_size", "n_positions", "n_embd", "n_head", "n_layer", "layer_norm_epsilon")
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name in said}))
+    ours, theirs = load_gpt2(tmp_path)[0], transformers.GPT2LMHeadModel.from_pretrained(tmp_path).eval()
+    compare(ours.double(), theirs.double(), gpt2_names(L))
+    assert (ours.config.dropout, ours.config.std) == (theirs.config.resid_pdrop, theirs.config.initializer_range)
+
+
 def test_weights_in_several_files_and_in_sixteen_bits_are_read(folder):
     path = folder / "model.safetensors"
     state = {name: tensor.bfloat16() for name, tensor in load_file(path).items()}

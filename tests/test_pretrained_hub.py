@@ -190,7 +190,10 @@ def test_files_that_were_put_there_by_hand_are_used_and_only_the_others_asked_fo
 
 
 @pytest.mark.parametrize("name", ["gpt2", "vit-base-patch16-224"])  # SHA-256, and git's name
-@pytest.mark.parametrize(("mode", "says"), [("other file", "another checksum"), ("cut short without a length", "checksum")])
+@pytest.mark.parametrize(
+    ("mode", "says"),
+    [("other file", "another checksum"), ("cut short", "broke off before its end"), ("cut short without a length", "checksum")],
+)
 def test_what_is_not_the_pinned_file_never_gets_its_name(server, name, mode, says, tmp_path):
     server.mode = mode
     with pytest.raises(DownloadError, match=says):
@@ -210,6 +213,10 @@ def test_what_huggingface_has_fetched_is_not_fetched_again(no_network, monkeypat
     model = MODELS["gpt2"]
     theirs = tmp_path / "theirs" / "models--openai-community--gpt2" / "snapshots" / model.revision
     write("gpt2", theirs)
+    (theirs / "merges.txt").rename(tmp_path / "merges.txt")
+    with pytest.raises(DownloadError):  # theirs is not whole
+        download("gpt2")
+    (tmp_path / "merges.txt").rename(theirs / "merges.txt")
     assert download("gpt2") == theirs
     assert same(load("gpt2")[0], small("gpt2"))
     monkeypatch.delenv("HF_HUB_CACHE")

@@ -149,6 +149,18 @@ def test_an_old_checkpoint_with_angles_a_second_copy_and_an_old_config_is_read(f
         load_llama(folder)
 
 
+def test_what_a_config_does_not_say_is_what_transformers_takes_for_it(transformers, exact, tmp_path):
+    """As in the first Llama's: no key heads, no width of a head, no base of the angles, no tying, no biases."""
+    save_llama(tmp_path, make(tied=False, kv_heads=None, head_dim=None, heads=3, theta=10_000.0))
+    path = tmp_path / "config.json"
+    said = {"model_type", "vocab_size", "max_position_embeddings", "hidden_size", "num_attention_heads", "num_hidden_layers"}
+    said |= {"intermediate_size", "rms_norm_eps"}
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name in said}))
+    ours, theirs = load_llama(tmp_path), transformers.LlamaForCausalLM.from_pretrained(tmp_path).eval()
+    compare(ours.double(), theirs.double(), llama_names(ours.config))
+    assert (ours.config.dropout, ours.config.std) == (theirs.config.attention_dropout, theirs.config.initializer_range)
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from lmcore.bpe import BPE
 from lmcore.pretrained import SparseBPE, load_tokenizer
 
-TEXT = "In 2024 the cat sat 3 times on 12 mats, it's naïve — the cats' 7 hats\n\n  don't fit: 東京 and Ünal! " * 3
-TEXTS = (TEXT, "a  1", "  12 ab", "it's  9\n 9", "\t 5x", "²½ Ⅳ 1", "x<|endoftext|> 12", "naïve Zoë 東", " b東")
+TEXT = (
+    "In 2024 the cat sat 3 times on 12 mats, it's naïve — the cats' 7 hats\n\n  don't fit: 東京 and Ünal! " * 3
+    + "of  7  8  9  " * 4
+)
+TEXTS = (TEXT, "of  7  of", "a  1", "  12 ab", "it's  9\n 9", "\t 5x", "²½ Ⅳ 1", "x<|endoftext|> 12", "naïve Zoë 東", " b東")
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
 

@@ -1,6 +1,7 @@
 """The loop equals the loop one would write by hand, and a run that was interrupted equals one that was not."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -70,6 +71,16 @@ def test_a_schedule_may_end_above_zero(schedule):
     model, batches = torch.nn.Linear(2, 1), [torch.ones(1, 2)] * 2
     done = fit(model, batches, lambda model, x: model(x).sum(), steps=2, lr=0.2, schedule=schedule, final=1.0)
     assert [step.lr for step in done] == [0.2, 0.2]
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(17, 5), (200, 20)])
+def test_the_cosine_is_that_of_nanogpt(steps, warmup):
+    """Its ``get_lr``, which counts from 0, with a smallest rate of a tenth."""
+    for it in range(steps):
+        share = (it - warmup) / (steps - warmup)
+        wanted = 0.06 + 0.5 * (1 + math.cos(math.pi * share)) * (0.6 - 0.06)
+        wanted = 0.6 * (it + 1) / (warmup + 1) if it < warmup else wanted
+        assert learning_rate(it + 1, steps=steps, lr=0.6, warmup=warmup, schedule="cosine", final=0.1) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(("dim", "warmup"), [(512, 4000), (64, 7), (3, 1)])
