@@ -25,6 +25,8 @@ CHIPS = (
 )
 NODES = """[...document.querySelector('.lmw-beam').querySelectorAll('.lmw-node[data-level]')].map(({dataset: d}) =>
   [+d.level, d.ids.split(' ').map(Number), +d.log, +d.parent, d.kept === 'true'])"""
+CUT = """[...document.querySelectorAll('.lmw *:not(.lmw-hidden)')].filter((e) => getComputedStyle(e).overflow !== 'visible')
+  .filter((e) => e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1).map((e) => e.className)"""
 ROWS = """[...document.querySelector('.lmw-cache').querySelectorAll('.lmw-kv-counts tbody tr')].map(({dataset: d}) =>
   [d.row, +d.without, +d.with])"""
 
@@ -300,7 +302,30 @@ def test_axe_finds_nothing_and_nothing_overflows(tmp_path: Path, theme: str, wid
         it.clean()
 
 
-def test_print_and_no_javascript(tmp_path: Path) -> None:
+def test_on_paper_all_of_it_is_there(tmp_path: Path) -> None:
+    """A sheet has no scroll bars: a long text and a wide tree stand on it whole, and what can only be clicked does not."""
+    letters = CharTokenizer.train("abcdefg", special=())
+    long = DecodingPlayground({"long": (large(len(letters), room=400), letters)}, ["abba"], length=200, place=1)
+    with opened(build(tmp_path, long, beam(width=5), cache(), theme="dark"), width=690, height=4000) as it:
+        page = it.page
+        written(page, long)
+        for widget, kind in ((beam(width=5), "beam"), (cache(), "cache")):
+            drawn(page, widget, kind)
+        assert page.evaluate(CUT) != []
+        page.emulate_media(media="print")
+        style = "(e) => [getComputedStyle(e).backgroundColor, getComputedStyle(e).color]"
+        for kind, shown in (("playground", ".lmw-chip"), ("beam", ".lmw-tree"), ("cache", ".lmw-kv-counts")):
+            box = page.locator(f".lmw-{kind}")
+            assert box.evaluate(style) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
+            assert box.locator(shown).last.is_visible()
+            assert [b for b in box.locator(".lmw-controls button").all() if b.is_visible()] == []
+        assert page.locator(".lmw-chip").count() == 200
+        assert page.evaluate(CUT) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= 690
+        it.clean()
+
+
+def test_without_javascript_the_figures_are_told(tmp_path: Path) -> None:
     widgets = [playground(), beam(), cache()]
     page = build(tmp_path, *widgets, theme="dark")
     with opened(page, ready=False, java_script_enabled=False) as it:
