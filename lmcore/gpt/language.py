@@ -62,5 +62,5 @@ def pretrain(
     at_least(1, steps=steps)
     warmup = steps // 10 if warmup is None else warmup
     adamw = partial(torch.optim.AdamW, betas=(0.9, beta2), fused=True)
-    given: dict[str, Any] = {"schedule": "cosine", "optimizer": adamw} | how
-    return fit(model, batches, next_token_loss, steps=steps, lr=lr, warmup=warmup, weight_decay=weight_decay, **given)
+    recipe: dict[str, Any] = {"schedule": "cosine", "optimizer": adamw, "weight_decay": weight_decay}
+    return fit(model, batches, next_token_loss, steps=steps, lr=lr, warmup=warmup, **(recipe | how))

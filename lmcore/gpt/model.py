@@ -63,13 +63,12 @@ class GPT(nn.Module):
         self.initialise()
 
     def initialise(self) -> None:
-        """Fresh weights, as above."""
+        """Draw fresh weights, as the docstring of the class says."""
         narrow = self.config.std / math.sqrt(2 * self.config.layers)
         for name, parameter in self.named_parameters():
             if parameter.ndim > 1:
-                nn.init.normal_(
-                    parameter, std=narrow if name.endswith(("out_proj.weight", "linear2.weight")) else self.config.std
-                )
+                ends_sublayer = name.endswith(("out_proj.weight", "linear2.weight"))
+                nn.init.normal_(parameter, std=narrow if ends_sublayer else self.config.std)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
@@ -93,7 +92,7 @@ class GPT(nn.Module):
         return zero_beyond(logits, padding_mask(lengths, ids.shape[1]))
 
     def read(self, ids: Int[Tensor, "B T"], cache: Caches | None = None) -> Float[Tensor, "B T C"]:
-        """As :meth:`forward`, but what :meth:`output` is to be applied to instead of logits."""
+        """The normalised states of the last layer, from which :meth:`output` makes logits. Otherwise as :meth:`forward`."""
         return self.norm(self._layers(ids, cache)[-1])
 
     def output(self, states: Float[Tensor, "*shape C"]) -> Float[Tensor, "*shape V"]:
@@ -142,7 +141,7 @@ class GPT(nn.Module):
         return tuple(cache.select(rows) for cache in state)
 
     def _layers(self, ids: Tensor, cache: Caches | None, seen: list[Tensor] | None = None) -> list[Tensor]:
-        """The embeddings and what every layer gives."""
+        """The embeddings, then what every layer gives; ``cache`` and ``seen`` are filled on the way."""
         check_ids("ids", ids, 2, self.config.vocab_size)
         x = self.embedding(ids)
         if self.positions is not None:
