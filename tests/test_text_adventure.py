@@ -127,6 +127,15 @@ def test_a_keeper_lets_in_whoever_knows_the_answer() -> None:
     assert it.over == "lost"
 
 
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [("bears", True), ("Two big Bears!", True), ("bears and", False), ("polarbears", False), ("bear", False), ("", False)],
+)
+def test_an_answer_may_begin_with_more_words(answer: str, right: bool) -> None:
+    it, _ = play(["go forest", "go castle", f"say {answer}"])
+    assert (it.place == "castle") is right
+
+
 def test_nobody_answers_what_was_not_asked() -> None:
     it, _ = play(["say bears", "ask", "go forest", "go castle", "go beach", "say bears"])
     assert it.place == "beach"

@@ -70,7 +70,7 @@ export class Play {
   answer(said) {
     if (!this.asked) return this.tell("Nobody has asked you anything.");
     this.hours--;
-    if (said !== this.riddles[this.asked][1].toLowerCase()) return this.tell(`“No,” says the keeper of the ${this.asked}.`);
+    if (!` ${said}`.endsWith(` ${this.riddles[this.asked][1].toLowerCase()}`)) return this.tell(`“No,” says the keeper of the ${this.asked}.`);
     this.opened.push(this.asked);
     this.tell("“Right,” says the keeper, and lets you in.");
     this.enter(this.asked);

@@ -52,7 +52,7 @@ class Adventure:
         verbs: words, in the past, that a sentence may begin with after "she".
         things: words for what can be brought home.
         keepers: places whose keeper asks a riddle before anybody may enter.
-        riddles: pairs of a question and its right answer.
+        riddles: pairs of a question and its right answer; whoever says more words is right if the last ones are the answer.
         likely: a thing can be wished for if the model gives it at least this probability, at some place and after some verb
             that it offers there.
 
@@ -208,7 +208,7 @@ class Play:
         if not self.asked:
             return self.tell("Nobody has asked you anything.")
         self.hours -= 1
-        if answer != self.riddles[self.asked][1].lower():
+        if not f" {answer}".endswith(f" {self.riddles[self.asked][1].lower()}"):  # "at the mine" for "mine"
             return self.tell(f"“No,” says the keeper of the {self.asked}.")
         self.opened.append(self.asked)
         self.tell("“Right,” says the keeper, and lets you in.")

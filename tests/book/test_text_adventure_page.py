@@ -15,7 +15,7 @@ pytestmark = pytest.mark.browser
 
 GAMES = {
     0: ["found", "saw", "go to the castle", "hint", "sang", "go forest"],
-    1: ["go forest", "Go castle.", "ask", "say dogs", "say Bears.", "saw"],
+    1: ["go forest", "Go castle.", "ask", "say dogs", "say A Bears.", "saw"],
     5: ["She found", "go forest", "built", "built", "say bears", "hint", "hint"],
 }
 LINES = """(box) => [...box.querySelectorAll('.lmw-tale-line')].map(
