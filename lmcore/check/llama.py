@@ -39,32 +39,28 @@ def norms(x: Tensor, weight: Tensor, eps: float) -> Swap | None:
 
 
 def networks(x: Tensor, W_gate: Tensor, W_up: Tensor, W_down: Tensor) -> Swap | None:
-    """A Llama of two layers, whose networks are both ``function(x, W_gate, W_up, W_down)``."""
+    """A Llama of one layer, whose network is ``function(x, W_gate, W_up, W_down)``."""
     if x.ndim != 3 or len(x) == 1:
         return None
     matrices = {"gate_proj": W_gate, "up_proj": W_up, "down_proj": W_down}
     given = {f"model.layers.0.mlp.{name}.weight": matrix for name, matrix in matrices.items()}
     hidden, width = W_gate.shape
-    model = _llama(given, x, dim=width, heads=1, head_dim=2, layers=2, hidden=hidden)
+    model = _llama(given, x, dim=width, heads=1, head_dim=2, layers=1, hidden=hidden)
     ids = ids_like(x)
 
     def put(function: Callable) -> None:
-        for layer in model.layers:
-
-            def network(x: Tensor, layer: Any = layer) -> Tensor:
-                return function(x.clone(), *layer.linear1.weight.chunk(2), layer.linear2.weight)
-
-            layer.feed_forward = network  # type: ignore[assignment, union-attr]
+        layer: Any = model.layers[0]
+        layer.feed_forward = lambda x: function(x.clone(), *layer.linear1.weight.chunk(2), layer.linear2.weight)
 
     return Swap(model, lambda: model(ids), put, x.shape, llama_names(model.config))
 
 
 def shared_heads(x: Tensor, heads: int) -> Swap | None:
-    """A Llama of two layers with as many key heads as x, (B, G, S, D), has; keys and values go through ``function(x, heads)``."""
+    """A Llama of one layer with as many key heads as x, [B G S D]: keys and values go through ``function(x, heads)``."""
     texts, groups, length, width = x.shape
     if texts == 1 or width % 2 or heads % groups:
         return None
-    model = _llama({}, x, dim=5, heads=heads, kv_heads=groups, head_dim=width, layers=2, hidden=7)
+    model = _llama({}, x, dim=5, heads=heads, kv_heads=groups, head_dim=width, layers=1, hidden=7)
     ids = ids_like(x[:, 0])
 
     def put(function: Callable) -> None:
@@ -72,8 +68,8 @@ def shared_heads(x: Tensor, heads: int) -> Swap | None:
             keys, values = function(k.clone(), heads), function(v.clone(), heads)
             return scaled_dot_product(q, keys, values, causal_mask(length, length, x.device))
 
-        for layer in model.layers:
-            layer.self_attn._in_plain_steps = attend  # type: ignore[union-attr, assignment]
+        layer: Any = model.layers[0]
+        layer.self_attn._in_plain_steps = attend
 
     def run() -> Tensor:
         return model.output(model.norm(model.look(ids, weights=True).states[-1]))

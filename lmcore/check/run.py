@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmcore.check import swap
+from lmcore.check import gpt2, llama, swap
 from lmcore.check.encoder import in_minilm
 from lmcore.check.limit import TimeLimitError, call_within
 from lmcore.check.ready import guarded, profile_kept
@@ -84,6 +84,13 @@ PROBES: dict[str, Callable[[Callable, list], Any]] = {
     "blocks": swap.in_a_model(swap.blocks),
     "cross": swap.in_a_model(swap.cross),
     "embeddings": swap.in_a_model(swap.embeddings, in_minilm),
+    "causal": swap.in_a_model(gpt2.causal),
+    "losses": swap.in_a_model(gpt2.losses),
+    "tied": gpt2.in_a_tied_model,
+    "cached": swap.in_a_model(gpt2.cached, gpt2.in_gpt2, "GPT-2"),
+    "rms": swap.in_a_model(llama.norms),
+    "gated": swap.in_a_model(llama.networks),
+    "shared": swap.in_a_model(llama.shared_heads),
 }
 
 
