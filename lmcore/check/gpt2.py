@@ -1,8 +1,9 @@
 """A student's function swapped into a GPT-2: a small one with random weights, and GPT-2 itself where it is installed.
 
-The small ones have the names and shapes of a GPT-2's checkpoint, and read their weights through it
-(:func:`lmcore.check.swap.with_checkpoint`). The real one need not be there. Where it is not, the answer says so, and the
-comparison leaves it out (:func:`lmcore.check.values.where_installed`); nothing is fetched.
+A case of two texts has a model, all others run the function alone. The small models have the names and shapes of a GPT-2's
+checkpoint, and read their weights through it (:func:`lmcore.check.swap.with_checkpoint`). The real one need not be there. Where
+it is not, the answer says so, and the comparison leaves it out (:func:`lmcore.check.values.where_installed`); nothing is
+fetched.
 """
 
 from collections.abc import Callable
@@ -25,12 +26,19 @@ FIRST = "transformer.h.0.attn."
 
 
 def _small(
-    like: Tensor, width: int, heads: int, length: int, vocabulary: int = VOCABULARY, given: dict[str, Tensor] | None = None
+    like: Tensor,
+    width: int,
+    heads: int,
+    length: int,
+    *,
+    layers: int = 1,
+    vocabulary: int = VOCABULARY,
+    given: dict[str, Tensor] | None = None,
 ) -> GPT:
-    """A GPT-2 of two layers; ``given`` are parameters of its first attention."""
-    config = GPTConfig(vocabulary, max_length=length, dim=width, heads=heads, layers=2, hidden=5, activation="gelu_tanh")
+    """A small GPT-2; ``given`` are parameters of its first attention."""
+    config = GPTConfig(vocabulary, max_length=length, dim=width, heads=heads, layers=layers, hidden=5, activation="gelu_tanh")
     first = {f"{FIRST}{name}": tensor for name, tensor in (given or {}).items()}
-    return with_checkpoint(GPT(config), gpt2_names(2), first, like)
+    return with_checkpoint(GPT(config), gpt2_names(layers), first, like)
 
 
 def causal(scores: Tensor) -> Swap | None:
@@ -38,10 +46,10 @@ def causal(scores: Tensor) -> Swap | None:
 
     With more keys than queries, (B, H, T, S), it reads S − T tokens first, and then T at once with a cache.
     """
-    if len(scores) == 1:
+    if len(scores) != 2:
         return None
     texts, heads, new, length = scores.shape
-    model = _small(scores, 2 * heads, heads, length)
+    model = _small(scores, 2 * heads, heads, length, layers=2)
     ids = ids_like(scores.new_zeros(texts, length, 1))
 
     def run() -> Tensor:
@@ -65,10 +73,10 @@ def causal(scores: Tensor) -> Swap | None:
 
 def losses(logits: Tensor, ids: Tensor, lengths: Tensor) -> Swap | None:
     """A GPT-2 that learns with the loss ``function(logits, ids, lengths)``."""
-    if len(ids) == 1:
+    if len(ids) != 2:
         return None
-    model = _small(logits, 6, 2, ids.shape[1], logits.shape[2])
-    swap = Swap(model, lambda: model(ids), lambda function: None, torch.Size(()), gpt2_names(2))
+    model = _small(logits, 6, 2, ids.shape[1], vocabulary=logits.shape[2])
+    swap = Swap(model, lambda: model(ids), lambda function: None, torch.Size(()), gpt2_names(1))
 
     def put(function: Callable) -> None:
         swap.loss = lambda logits: function(logits, ids.clone(), lengths.clone())
@@ -78,23 +86,23 @@ def losses(logits: Tensor, ids: Tensor, lengths: Tensor) -> Swap | None:
 
 
 def in_a_tied_model(function: Callable, args: list) -> Any:
-    """A probe: ``function(ids, states, read, written, size)``, and for several texts a GPT-2 that learns one step with it.
+    """A probe: ``function(ids, states, read, written)``, and for two texts a GPT-2 that learns one step with it.
 
     Returns:
-        the value for one text; for more ``{"value": …, "model": …}``, where ``model`` is what the function makes of the states
+        the value alone; for two texts ``{"value": …, "model": …}``, where ``model`` is what the function makes of the states
         and gradients of that GPT-2, and its loss before and after a step against all gradients; ``None`` if the function does
         not return a gradient of the matrix.
     """
-    ids, states, size = args[0].clone(), args[1].clone(), args[4]
+    ids, states, size = args[0].clone(), args[1].clone(), args[3].shape[2]
     value = function(*args)
-    if len(ids) == 1:
+    if len(ids) != 2:
         return value
     fits = isinstance(value, Tensor) and (value.shape, value.dtype) == ((size, states.shape[2]), states.dtype)
     return {"value": value, "model": _one_step(function, ids, states, size) if fits else None}
 
 
 def _one_step(function: Callable, ids: Tensor, like: Tensor, size: int) -> dict[str, Tensor]:
-    model = _small(like, like.shape[2], 1, ids.shape[1], size)
+    model = _small(like, like.shape[2], 1, ids.shape[1], vocabulary=size)
     kept: dict[nn.Module, Tensor] = {}
     for part in (model.embedding, model.norm):
         part.register_forward_hook(lambda part, given, value: kept.update({part: value}))
@@ -107,7 +115,7 @@ def _one_step(function: Callable, ids: Tensor, like: Tensor, size: int) -> dict[
     read, written = torch.autograd.grad(loss, [kept[model.embedding], logits], retain_graph=True)
     gradients = list(torch.autograd.grad(loss, list(model.parameters())))
     table = model.embedding.weight
-    tied = function(ids.clone(), kept[model.norm].detach(), read, written, size)
+    tied = function(ids.clone(), kept[model.norm].detach(), read, written)
     with torch.no_grad():
         for parameter, gradient in zip(model.parameters(), gradients, strict=True):
             parameter.sub_(tied if parameter is table else gradient, alpha=0.1)
@@ -129,11 +137,11 @@ def cached(x: Tensor, keys: Tensor, values: Tensor, parameters: dict[str, Tensor
 
     Its logits are those of all tokens, as if it had read them in one pass.
     """
-    if len(x) == 1:
+    if len(x) != 2:
         return None
     texts, new, width = x.shape
     heads, length = keys.shape[1], 5
-    model = _small(x, width, heads, length, given=parameters)
+    model = _small(x, width, heads, length, layers=2, given=parameters)
     ids = ids_like(x.new_zeros(texts, length, 1))
 
     def put(function: Callable) -> None:
@@ -192,9 +200,10 @@ def real_gpt2() -> str:
     """A sentence that says which GPT-2 takes a student's function here."""
     found = _gpt2(torch.device("cpu"))
     if found is None:
-        return "GPT-2 is not installed: the check uses a small one with random weights alone."
-    size = found[0].config
-    return f"The check uses a small random GPT-2 and the real one: {size.layers} layers, width {size.dim}."
+        fetch = 'from lmcore import pretrained; pretrained.load("gpt2")'
+        return f"GPT-2 is not installed: the check uses a small random one alone. To have both, fetch it once, 550 MB: {fetch}"
+    c = found[0].config
+    return f"The check uses a small random GPT-2 and the real one: {c.layers} layers, width {c.dim}, {c.vocab_size:,} tokens."
 
 
 def in_gpt2(function: Callable, device: torch.device) -> dict[str, Any] | str:
