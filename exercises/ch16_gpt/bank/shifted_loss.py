@@ -39,7 +39,7 @@ def text_by_text(logits, ids, lengths):
 
 
 def with_a_one_hot_weight(logits, ids, lengths):
-    V, B, T = logits.shape[2], *ids.shape
+    B, T, V = logits.shape
     weight = torch.zeros_like(logits)
     for b in range(B):
         for t in range(min(T, int(lengths[b])) - 1):
