@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lmcore.attention import causal_mask, scaled_dot_product
 from lmcore.blocks import RMSNorm
@@ -60,7 +61,7 @@ def shared_heads(x: Tensor, heads: int) -> Swap | None:
     texts, groups, length, width = x.shape
     if texts == 1 or width % 2 or heads % groups:
         return None
-    model = _llama({}, x, dim=5, heads=heads, kv_heads=groups, head_dim=width, layers=1, hidden=7)
+    model = _llama({}, x, dim=heads, heads=heads, kv_heads=groups, head_dim=width, layers=1, hidden=7)
     ids = ids_like(x[:, 0])
 
     def put(function: Callable) -> None:
@@ -75,3 +76,27 @@ def shared_heads(x: Tensor, heads: int) -> Swap | None:
         return model.output(model.norm(model.look(ids, weights=True).states[-1]))
 
     return Swap(model, run, put, torch.Size((texts, heads, length, width)), llama_names(model.config))
+
+
+def pooled(weight: Tensor, heads: int, groups: int) -> Swap | None:
+    """A Llama of one layer and as many key heads as query heads, which uses ``function(matrix, heads, groups)`` of the matrices
+    that make keys and values."""
+    rows, dim = weight.shape
+    width = rows // heads
+    if dim < 4 or width % 2 or heads % groups:
+        return None
+    given = {"model.layers.0.self_attn.k_proj.weight": weight}
+    model = _llama(given, weight, dim=dim, heads=heads, head_dim=width, layers=1, hidden=7)
+    ids = torch.arange(6, device=weight.device).view(2, 3)
+
+    def put(function: Callable) -> None:
+        layer: Any = model.layers[0]
+
+        def project(x: Tensor) -> tuple[Tensor, ...]:
+            queries, *shared = layer.self_attn.in_proj_weight.chunk(3)
+            matrices = queries, *(function(matrix.clone(), heads, groups) for matrix in shared)
+            return tuple(F.linear(x, matrix).unflatten(-1, (-1, width)).transpose(1, 2) for matrix in matrices)
+
+        layer.self_attn._project_self = project
+
+    return Swap(model, lambda: model(ids), put, torch.Size((groups * width, dim)), llama_names(model.config))

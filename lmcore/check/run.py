@@ -91,6 +91,7 @@ PROBES: dict[str, Callable[[Callable, list], Any]] = {
     "rms": swap.in_a_model(llama.norms),
     "gated": swap.in_a_model(llama.networks),
     "shared": swap.in_a_model(llama.shared_heads),
+    "pooled": swap.in_a_model(llama.pooled),
 }
 
 
