@@ -119,13 +119,18 @@ function render({ model, el }) {
     const first = best(found(n)), plain = greedy[Math.min(n, greedy.length) - 1];
     say(`After ${n} ${n === 1 ? "step" : "steps"} with B = ${model.get("width")}, the most probable is “${words(first.ids)}” with ${bitsText(first.log)} bits. Greedily: “${words(plain.ids)}” with ${bitsText(plain.log)} bits.`);
   }
+  /** Move the tree so far that the step that is shown is in sight, with the one before it. */
+  function reveal() {
+    const n = Math.min(model.get("step"), levels.length), left = COLUMN * Math.max(0, n - 1), right = 16 + COLUMN * (n + 1);
+    scroller.scrollLeft = Math.min(left, Math.max(scroller.scrollLeft, right - scroller.clientWidth));
+  }
   function draw() {
     prompt.draw();
     wide.show(model.get("width") - 1);
     player.draw();
     const wanted = JSON.stringify([model.get("chosen"), model.get("prompt"), model.get("width")]);
     if (!models.runner) { run++; key = ""; runner = null; return; }
-    if (runner === models.runner && wanted === key) return drawStep();
+    if (runner === models.runner && wanted === key) { drawStep(); return reveal(); }
     runner = models.runner;
     key = wanted;
     compute().catch((error) => { console.error(error); say(`The model could not compute: ${error.message}.`); });

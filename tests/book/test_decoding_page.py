@@ -191,6 +191,29 @@ def test_tree_is_that_of_python_at_every_width_and_step(tmp_path: Path) -> None:
         it.clean()
 
 
+IN_SIGHT = """() => {
+  const box = document.querySelector('.lmw-tree-box').getBoundingClientRect();
+  const nodes = [...document.querySelectorAll('.lmw-node')].map((node) => node.getBoundingClientRect());
+  const last = nodes.at(-1);
+  return [box.left - 1 <= last.left && last.right <= box.right + 1, box.left - 1 <= nodes[0].left]; }"""
+
+
+def test_step_that_is_shown_is_in_sight_on_a_phone(tmp_path: Path) -> None:
+    widget = beam(step=0)
+    with opened(build(tmp_path, widget), width=360) as it:
+        page, box = it.page, it.page.locator(".lmw-beam")
+        drawn(page, widget, "beam")
+        for n in range(1, 1 + len(widget.tree())):
+            box.get_by_role("button", name="Next").click()
+            expect(box).to_have_attribute("data-step", str(n))
+            page.wait_for_function(f"({IN_SIGHT})()[0]")
+        assert not page.evaluate(IN_SIGHT)[1]
+        drag(box.get_by_label("Tokens added"), 1)
+        expect(box).to_have_attribute("data-step", "1")
+        page.wait_for_function(f"({IN_SIGHT})().every(Boolean)")
+        it.clean()
+
+
 # ---- the cache ---------------------------------------------------------------------------------------------------------
 
 
