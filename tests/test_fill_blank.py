@@ -7,8 +7,8 @@ import torch
 
 from lmcore.bert import BertClassifier, BertConfig, BertMaskedLM, BertPretraining
 from lmcore.widgets import FillBlank
-from lmcore.widgets.fill_blank import LONGEST, MOST
-from lmcore.widgets.model_file import rounded, unpack
+from lmcore.widgets.fill_blank import LONGEST
+from lmcore.widgets.model_file import MOST, rounded, unpack
 from lmcore.wordpiece import BERT_SPECIAL, WordPiece
 
 WORDS = 'the a bank river money swam went naïve <b> Bob bob , . " to by in strasse ##s ##e ##r b o ##o ##b é 日 ##\u0301 i'
@@ -116,7 +116,7 @@ def without_mask() -> WordPiece:
     [
         ({"model": "bert"}, "BertPretraining or another BertMaskedLM; got a str"),
         ({"model": BertClassifier(network().bert, 3)}, "got a BertClassifier"),
-        ({"model": network(Large)}, "take 8,4.* bytes; a page carries at most 8,388,608"),
+        ({"model": network(Large)}, "takes 4,0.* bytes; a page carries at most 4,000,000"),
         ({"tokenizer": None}, "WordPiece tokeniser; got a NoneType"),
         ({"tokenizer": WordPiece([*BERT_SPECIAL, "a"])}, f"the tokeniser has 6 tokens and the model {V}"),
         ({"tokenizer": without_mask()}, r"\[MASK\] is not among the tokeniser's special tokens"),

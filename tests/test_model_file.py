@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from lmcore.bert import Bert, BertConfig
-from lmcore.widgets.model_file import pack, rounded, unpack
+from lmcore.gpt import GPTConfig
+from lmcore.widgets.model_file import MOST, MOST_AT_FULL, fitting, pack, rounded, unpack
 
 CONFIG = BertConfig(37, dim=12, heads=3, layers=2, hidden=19, max_length=11, dropout=0.0)
 
@@ -83,6 +84,18 @@ def test_rounded_model_computes_with_the_packed_numbers(dtype: torch.dtype) -> N
 def test_rounded_keeps_shared_tensors_shared() -> None:
     twin = rounded(Tied())
     assert twin.out.weight is twin.embedding.weight
+
+
+def test_a_page_carries_four_megabytes_of_a_model_and_more_at_scale_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much as the models of chapter 16 take there, which a GPU trains."""
+    for scale, most in (("smoke", MOST), ("small", MOST), ("full", MOST_AT_FULL)):
+        monkeypatch.setenv("LMCORE_SCALE", scale)
+        data = bytes(most)
+        assert fitting(data) is data
+        with pytest.raises(ValueError, match=f"takes {most + 1:,} bytes; a page carries at most {most:,} for one model"):
+            fitting(bytes(most + 1))
+    assert MOST == 4_000_000
+    assert 2 * GPTConfig(5_000, max_length=160, dim=256, heads=8, layers=6).parameters < MOST_AT_FULL
 
 
 def test_refuses_what_half_precision_cannot_hold() -> None:

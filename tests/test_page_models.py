@@ -15,8 +15,8 @@ from lmcore.recurrent import RecurrentLM
 from lmcore.rnn import RNN
 from lmcore.tokenizer import CharTokenizer, WordTokenizer
 from lmcore.widgets.base import Figure
-from lmcore.widgets.model_file import rounded, unpack
-from lmcore.widgets.page_models import MOST, ModelFigure, PageModel, WordList, random_numbers
+from lmcore.widgets.model_file import MOST, rounded, unpack
+from lmcore.widgets.page_models import ModelFigure, PageModel, WordList, random_numbers
 from lmcore.wordpiece import BERT_SPECIAL, WordPiece
 from lmcore.world import World
 
@@ -230,7 +230,7 @@ def bert() -> BertMaskedLM:
     [
         ("gpt", WORDS, "a page runs a GPT or a RecurrentLM; got a str"),
         (bert(), WORDS, "got a BertMaskedLM"),
-        (Large(GPTConfig(len(WORDS), 5, 4, 2, 1)), WORDS, "file takes 4,19.* bytes; a page carries at most 4,194,304 for one"),
+        (Large(GPTConfig(len(WORDS), 5, 4, 2, 1)), WORDS, "file takes 4,00.* bytes; a page carries at most 4,000,000 for one"),
         (decoder(), WORDS[:-1], f"the tokeniser has {len(WORDS) - 1} tokens and the model {len(WORDS)}"),
         (decoder(), None, "a WordTokenizer or a list of words; got None"),
         (decoder(), "words", "or a list of words; got 'words'"),

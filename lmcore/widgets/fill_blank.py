@@ -10,13 +10,12 @@ import traitlets as t
 
 from lmcore.bert import BertMaskedLM, inputs
 from lmcore.widgets.base import Figure, in_range
-from lmcore.widgets.model_file import pack, rounded
+from lmcore.widgets.model_file import fitting, pack, rounded
 from lmcore.wordpiece import WordPiece
 
 MASK = "[MASK]"
 BLANK = re.compile(r"_+|\[mask\]", re.IGNORECASE)  # the same in fill_blank.mjs
 LONGEST = 600  # characters of a text
-MOST = 8 * 1024 * 1024  # bytes of weights
 
 
 class FillBlank(Figure, module="fill_blank.mjs"):
@@ -70,9 +69,7 @@ class FillBlank(Figure, module="fill_blank.mjs"):
         self._net, self._tokenizer = rounded(model).cpu().float().eval(), tokenizer
         for given in texts:
             self._ids(given)
-        packed = pack(model, asdict(sizes), without=("bert.pooler.", "nsp."))
-        if len(packed) > MOST:
-            raise ValueError(f"the model's weights take {len(packed):,} bytes; a page carries at most {MOST:,}")
+        packed = fitting(pack(model, asdict(sizes), without=("bert.pooler.", "nsp.")))
         super().__init__(
             vocabulary=list(tokenizer.vocabulary),
             special=list(tokenizer.special),

@@ -17,7 +17,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from lmcore import device
+
 Module = TypeVar("Module", bound=nn.Module)
+MOST, MOST_AT_FULL = 4_000_000, 16_000_000  # bytes of a model in a page, and where scale ``full`` trains larger ones
 ENTRY = "lmcore"  # our one entry of the header's metadata; several would come in no fixed order
 
 
@@ -59,6 +62,21 @@ def pack(model: nn.Module, config: Mapping[str, Any] | None = None, *, without: 
             f"no tensor of {type(model).__name__} is left to pack; without={list(without)!r} leaves all of them out"
         )
     return safetensors.torch.save(kept, {ENTRY: json.dumps({"config": dict(config), "tied": tied}, sort_keys=True)})
+
+
+def fitting(data: bytes) -> bytes:
+    """The bytes of a packed model, if a page can carry them: 4 MB, or 16 MB at scale ``full``.
+
+    Raises:
+        ValueError: they are more.
+    """
+    most = device.by_scale(smoke=MOST, small=MOST, full=MOST_AT_FULL)
+    if len(data) > most:
+        raise ValueError(
+            f"the model's file takes {len(data):,} bytes; a page carries at most {most:,} for one model. Make it narrower, "
+            "give it fewer layers or a smaller vocabulary"
+        )
+    return data
 
 
 def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:

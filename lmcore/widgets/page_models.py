@@ -23,9 +23,8 @@ from lmcore.pieces import GPT2_PATTERN
 from lmcore.recurrent import LAYERS, RecurrentLM
 from lmcore.tokenizer import WORD_PATTERN, CharTokenizer, Tokenizer, WordTokenizer
 from lmcore.widgets.base import Figure, in_range
-from lmcore.widgets.model_file import pack, rounded
+from lmcore.widgets.model_file import fitting, pack, rounded
 
-MOST = 4 * 1024 * 1024  # bytes of a model's file
 SPACES = r"\S+"  # the other pattern of words that the page knows
 
 
@@ -104,9 +103,7 @@ class PageModel:
         self.never = [tokenizer.number[token] for token in (PAD, START, MASK) if token in tokenizer.special]
         self.net = rounded(model).cpu().float().eval()
         here = {"tokenizer": spec, "start": self.start, "end": self.end, "never": self.never}
-        self.data = pack(model, {**sizes, **here})
-        if len(self.data) > MOST:
-            raise ValueError(f"the model's file takes {len(self.data):,} bytes; a page carries at most {MOST:,} for one model")
+        self.data = fitting(pack(model, {**sizes, **here}))
 
     def ids(self, text: str, taken: Sequence[int] = ()) -> list[int]:
         """What the model reads: the start, the tokens of the text, and tokens that were chosen after it.
