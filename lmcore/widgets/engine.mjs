@@ -48,6 +48,7 @@ export function whole(steps) {
 }
 
 const SLICE = 10; // milliseconds that the page may wait
+const ROWS = 32; // of a product, between two breaths: some milliseconds for a model of the book; a multiple of four
 const breath = () => new Promise((done) => {
   const { port1, port2 } = new MessageChannel(); // not a timer: browsers slow those down
   port1.onmessage = () => { port1.close(); done(); };
@@ -90,6 +91,17 @@ export function linear(x, T, weight, bias = null) {
     if (pairs < O) for (let k = t; k < t + 4; k++) one(k, pairs);
   }
   for (; t < T; t++) for (let o = 0; o < O; o++) one(t, o);
+  return y;
+}
+
+/** The same as `linear`, some rows at a time. */
+function* inParts(x, T, weight, bias) {
+  const I = x.length / T, O = weight.length / I, y = new Float32Array(T * O);
+  for (let t = 0; t < T; t += ROWS) {
+    const n = Math.min(ROWS, T - t);
+    y.set(linear(x.subarray(t * I, (t + n) * I), n, weight, bias), t * O);
+    yield;
+  }
   return y;
 }
 
@@ -168,9 +180,9 @@ const ACTIVATIONS = { gelu, silu, gelu_tanh: geluTanh, relu: (x) => (x > 0 ? x :
 /** Attention in `heads` heads of T queries (rows of q) to the rows of k and v; query t looks at the first sees(t) of them.
     `watch`, where there is one, is told the weights of every head h and query t: watch(h, t, weights). Keys and values may have
     fewer heads, each for heads / kvHeads neighbours. */
-export function attend(q, k, v, T, heads, sees, { watch = null, kvHeads = heads } = {}) {
+export function* attend(q, k, v, T, heads, sees, { watch = null, kvHeads = heads } = {}) {
   const C = q.length / T, D = C / heads, K = D * kvHeads, y = new Float32Array(q.length), weights = new Float64Array(k.length / K), sum = new Float64Array(D);
-  for (let h = 0; h < heads; h++) for (let t = 0; t < T; t++) {
+  for (let h = 0; h < heads; h++, yield) for (let t = 0; t < T; t++) {
     const n = sees(t), at = t * C + h * D, first = Math.floor(h * kvHeads / heads) * D;
     let most = -Infinity, total = 0;
     for (let s = 0; s < n; s++) { weights[s] = dot(q, at, k, s * K + first, D) / Math.sqrt(D); if (weights[s] > most) most = weights[s]; }
@@ -220,24 +232,21 @@ function* selfAttention(x, T, w, { heads, kvHeads = heads, theta = null, sees = 
   const D = weight.length / C / (heads + 2 * kvHeads), K = kvHeads * D, before = cache ? cache.length / K : 0;
   let row = 0;
   for (const [name, size] of [["q", heads * D], ["k", K], ["v", K]]) {
-    let rows = linear(x, T, weight.subarray(row * C, (row + size) * C), bias && bias.subarray(row, row + size));
+    let rows = yield* inParts(x, T, weight.subarray(row * C, (row + size) * C), bias && bias.subarray(row, row + size));
     const gain = w(`self_attn.${name}_norm.weight`);
     if (gain) rows = rmsNorm(rows, rows.length / D, gain, 1e-6);
     if (theta && name !== "v") rows = rotate(rows, T, D, before, theta);
     parts.push(rows);
     row += size;
-    yield;
   }
   const [q, ...own] = parts, [k, v] = cache ? cache.append(...own) : own;
-  const mixed = attend(q, k, v, T, heads, cache ? (t) => before + t + 1 : sees, { watch, kvHeads });
-  yield;
-  return linear(mixed, T, w("self_attn.out_proj.weight"), w("self_attn.out_proj.bias"));
+  const mixed = yield* attend(q, k, v, T, heads, cache ? (t) => before + t + 1 : sees, { watch, kvHeads });
+  return yield* inParts(mixed, T, w("self_attn.out_proj.weight"), w("self_attn.out_proj.bias"));
 }
 
 /** The network that is applied to every row by itself. */
 function* feedForward(x, T, w, { activation }) {
-  let hidden = linear(x, T, w("linear1.weight"), w("linear1.bias"));
-  yield;
+  let hidden = yield* inParts(x, T, w("linear1.weight"), w("linear1.bias"));
   if (activation === "swiglu") { // the first half of every row are gates for the second
     const both = hidden, F = both.length / T / 2;
     hidden = new Float32Array(T * F);
@@ -247,7 +256,7 @@ function* feedForward(x, T, w, { activation }) {
     for (let i = 0; i < hidden.length; i++) hidden[i] = f(hidden[i]);
   }
   yield;
-  return linear(hidden, T, w("linear2.weight"), w("linear2.bias"));
+  return yield* inParts(hidden, T, w("linear2.weight"), w("linear2.bias"));
 }
 
 /** Either norm, whose parameters stand under `name`. */

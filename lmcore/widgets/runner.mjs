@@ -1,5 +1,5 @@
 // A model that reads tokens in the page and says what may come next. The comment at the top of gpt.mjs shows its use.
-import { readModel } from "./engine.mjs";
+import { modelOf } from "./engine.mjs";
 import { gptNet } from "./gpt.mjs";
 import { recurrentNet } from "./recurrent_model.mjs";
 import { makeTokenizer } from "./tokenizers.mjs";
@@ -8,7 +8,7 @@ const NETS = { gpt: gptNet, rnn: recurrentNet, lstm: recurrentNet, gru: recurren
 
 /** The runner of the model in a figure's trait: at hand in JupyterLab, loaded first on a built page; progress(loaded, all) is
     told in bytes. */
-export const openRunner = async (model, trait, progress) => Runner.of(readModel(model.load ? await model.load(trait, progress) : model.get(trait)));
+export const openRunner = async (model, trait, progress) => Runner.of(await modelOf(model, trait, progress));
 
 export class Runner {
   static of(file) {

@@ -14,15 +14,18 @@ from lmcore import END, PAD, START, UNK
 from lmcore.bpe import BPE, END_OF_TEXT
 from lmcore.generate import filtered, generate
 from lmcore.generate import filters as reference
+from lmcore.gpt import GPT, GPTConfig
 from lmcore.tokenizer import CharTokenizer, Tokenizer, WordTokenizer
 from lmcore.widgets.page_models import SPACES, PageModel, WordList, random_numbers
 from tests.book.modules import module_page, sent
 from tests.book.test_engine_page import UNUSUAL
-from tests.test_page_models import CELLS, CHOICES, WORDS, decoder, network
+from tests.test_page_models import CELLS, CHOICES, WORDS, decoder, network, shaken
 
 pytestmark = pytest.mark.browser
 
-EXPORTED = "Runner drawn filtered inSlices likeliest makeTokenizer randomNumbers ranked readModel softmax topK topP whole"
+EXPORTED = (
+    "Runner drawn filtered inSlices likeliest linear makeTokenizer randomNumbers ranked readModel softmax topK topP whole"
+)
 # A runner of the bytes of a model; what its generators return, as a list; where its last token looked, as lists.
 RUNNER = """const runner = lm.Runner.of(lm.readModel(view(file))), all = (steps) => [...lm.whole(steps)];
 const looks = () => runner.looked?.map((layer) => layer.map((weights) => [...weights]));
@@ -75,6 +78,36 @@ def test_logits_and_attention_equal_torch_with_and_without_the_cache(page: Page,
                     assert torch.tensor(weights, dtype=torch.float64).sub(layer[0, :, -1]).abs().max() < 1e-6
         else:
             assert found["looked"] is found["again"] is None
+
+
+def test_a_model_as_large_as_the_books_is_as_exact_and_no_slice_of_its_work_is_long(page: Page) -> None:
+    """A full text at once. From one breath to the next a run does less than the largest product of a layer, some milliseconds
+    of work, so that the page can react. Everything is timed at its best: other programs may hold one run up."""
+    V, T, C = 1203, 128, 128
+    model = shaken(GPT(GPTConfig(V, max_length=T, dim=C, heads=4, layers=2, std=0.1)), 3, by=0.06)
+    given = PageModel(model, [UNK, *map(str, range(V - 1))])
+    ids = torch.randint(V, (T,)).tolist()
+    found = page.evaluate(
+        """([file, ids, T, C]) => {
+        const model = lm.readModel(view(file)), x = new Float32Array(T * C).fill(1), best = [], product = [];
+        const timed = (f) => { const began = performance.now(), value = f(); return [performance.now() - began, value]; };
+        let logits = null;
+        for (let run = 0; run < 16; run++) {
+          product.push(timed(() => lm.linear(x, T, model.weights.get("layers.0.linear1.weight").data))[0]);
+          const steps = lm.Runner.of(model).begin(ids, {look: true});
+          for (let n = 0, end = false; !end; n++) {
+            const [time, {done, value}] = timed(() => steps.next());
+            best[n] = Math.min(best[n] ?? Infinity, time);
+            if (done) [end, logits] = [true, [...value]];
+          }
+        }
+        return {logits, longest: Math.max(...best), product: Math.min(...product)}; }""",
+        [sent(given.data), ids, T, C],
+    )
+    wanted = logits(given.net.double(), ids)[-1]
+    assert (torch.tensor(found["logits"], dtype=torch.float64) - wanted).abs().max() < 1e-5
+    assert wanted.abs().max() > 2
+    assert found["longest"] < found["product"]
 
 
 @pytest.mark.parametrize("name", ["GPT", "Llama", "gru"])

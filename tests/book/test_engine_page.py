@@ -125,7 +125,7 @@ def test_attention_looks_at_more_keys_than_there_are_queries(engine: Page) -> No
     """As with a cache of keys and values: the queries are the last of the positions."""
     q, k, v = randn(2, 6), randn(7, 6, seed=2), randn(7, 6, seed=3)
     found = engine.evaluate(
-        "([q, k, v]) => [...lm.attend(f32(q), f32(k), f32(v), 2, 3, (t) => 6 + t)]",
+        "([q, k, v]) => [...lm.whole(lm.attend(f32(q), f32(k), f32(v), 2, 3, (t) => 6 + t))]",
         [part.flatten().tolist() for part in (q, k, v)],
     )
     heads = [part.reshape(-1, 3, 2).transpose(0, 1) for part in (q, k, v)]
