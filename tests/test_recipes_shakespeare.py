@@ -365,3 +365,16 @@ def test_the_recorded_runs_reach_the_goal(recipe, most):
     spread = kept.spread("valid.nats")
     assert spread is not None
     assert spread.mean <= most
+
+
+def test_the_recorded_changes_are_three_runs_at_equal_parameters():
+    [kept] = [
+        entry for entry in record.read("shakespeare_llama") if (entry.setting.device, entry.setting.scale) == ("cpu", "small")
+    ]
+    assert kept.setting.config == asdict(shakespeare_llama.SIZES["small"])
+    assert len(kept.runs) >= 3
+    assert not kept.stale()
+    for run in kept.runs:
+        sizes = [run.values[f"parameters.{name}"] for name in shakespeare_llama.VARIANTS]
+        assert max(sizes) / min(sizes) < 1.001
+        assert run.values["above.all"] < run.values["above.rotary"] < 0
