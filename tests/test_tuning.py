@@ -30,9 +30,9 @@ SPECIAL = {"pad": PAD, "start": START, "end": END}
 PAIRS = [([3, 4, 5], [6, 7]), ([8], [9, 10, 11, 12]), ([4, 4], []), ([5, 6, 7, 8, 9], [3])]
 
 
-def model(seed: int = 5, V: int = 13) -> GPT:
+def model(seed: int = 5, V: int = 13, dropout: float = 0.0) -> GPT:
     torch.manual_seed(seed)
-    return GPT(GPTConfig(V, max_length=17, dim=14, heads=2, layers=1, std=0.3)).double()
+    return GPT(GPTConfig(V, max_length=17, dim=14, heads=2, layers=1, std=0.3, dropout=dropout)).double()
 
 
 def batch(pairs=PAIRS) -> AnswerBatch:
@@ -52,6 +52,7 @@ def test_a_prompt_has_its_examples_in_order_and_asks_at_the_end():
     words = few_shot_prompt([("France", "Paris"), ("New York", "a city")], "Kenya", title="what is it")
     assert words == ["what", "is", "it", ":", "France", "→", "Paris", ".", "New", "York", "→", "a", "city", ".", "Kenya", "→"]
     assert few_shot_prompt([("a", "b")], "c", arrow="=>", stop=";") == ["a", "=>", "b", ";", "c", "=>"]
+    assert few_shot_prompt([], "c", title=" ") == ["c", "→"], "a title without words is none"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,25 @@ def test_the_batch_marks_answers_and_their_end():
     assert found.answered.sum(1).tolist() == [len(answer) + 1 for _, answer in PAIRS]
     next_ones = [found.ids[row, 1:][found.answered[row]].tolist() for row in range(4)]
     assert next_ones == [[*answer, END] for _, answer in PAIRS]
+
+
+def test_a_batch_is_as_wide_as_its_longest_text():
+    found = list(Answers(PAIRS, 2, shuffle=False, epochs=1, **SPECIAL))
+    assert [each.ids.shape[1] for each in found] == [7, 8]
+    assert [int(each.lengths.max()) for each in found] == [7, 8]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_every_epoch_has_every_text_once_in_a_new_order_if_shuffled(shuffle):
+    pairs = [([3 + n], [n]) for n in range(9)]
+    triples = [(prompt, answer, [12]) for prompt, answer in pairs]
+    how = {"shuffle": shuffle, "seed": 5, "epochs": 2, **SPECIAL}
+    answers = [row[2].item() for found in Answers(pairs, 3, **how) for row in found.ids]
+    preferred = [row[2].item() for found in Preferences(triples, 3, reference=model(), **how) for row in found.chosen_ids]
+    for seen in (answers, preferred):
+        assert sorted(seen[:9]) == sorted(seen[9:]) == list(range(9))
+        assert (seen[:9] == list(range(9))) is not shuffle
+        assert (seen[:9] == seen[9:]) is not shuffle
 
 
 def test_batches_hold_every_pair_once_an_epoch_and_can_go_on():
@@ -179,6 +199,32 @@ def test_preferences_know_what_the_reference_gives_every_answer():
         assert not found.reference_chosen.requires_grad
 
 
+def test_the_sides_of_a_preference_are_the_answers_that_were_given():
+    found = next(Preferences(TRIPLES, 4, reference=model(), shuffle=False, **SPECIAL))
+    for side, place in ((found.chosen, 1), (found.rejected, 2)):
+        texts = [row[:length].tolist() for row, length in zip(side.ids, side.lengths, strict=True)]
+        assert texts == [[START, *triple[0], *triple[place], END] for triple in TRIPLES]
+
+
+def test_the_reference_is_asked_about_every_answer_without_dropout():
+    reference, many = model(dropout=0.5).train(), TRIPLES * 65
+    found = next(Preferences(many, len(many), reference=reference, shuffle=False, **SPECIAL))
+    assert len(many) > 256
+    torch.testing.assert_close(found.reference_chosen, answer_log_probs(reference.eval(), found.chosen).detach())
+    policy = model(7, dropout=0.5)
+    expected = sequence_kl(policy.eval(), reference.eval(), found.chosen)
+    torch.testing.assert_close(sequence_kl(policy.train(), reference.train(), found.chosen), expected)
+
+
+def test_the_loss_of_a_batch_is_dpo_with_its_own_beta():
+    reference, policy = model(), model(7)
+    found = next(Preferences(TRIPLES, 4, reference=reference, **SPECIAL))
+    chosen, rejected = answer_log_probs(policy, found.chosen), answer_log_probs(policy, found.rejected)
+    for beta in (0.03, 0.7):
+        expected = dpo_loss(chosen, rejected, found.reference_chosen, found.reference_rejected, beta)
+        torch.testing.assert_close(preference_loss(beta)(policy, found), expected)
+
+
 def test_training_on_preferences_widens_the_margin_and_leaves_the_reference():
     reference = model()
     policy, kept = copy.deepcopy(reference), copy.deepcopy(reference.state_dict())
@@ -195,6 +241,15 @@ def test_training_on_preferences_widens_the_margin_and_leaves_the_reference():
 def test_divergence_is_zero_from_itself_and_positive_from_another():
     assert sequence_kl(model(), model(), batch()).abs().max() < 1e-12
     assert (sequence_kl(model(5), model(7), batch()) > 0).all()
+
+
+@torch.no_grad()
+def test_divergence_of_an_answer_is_summed_over_its_positions_and_all_words():
+    policy, reference = model(5), model(7)
+    for (prompt, answer), found in zip(PAIRS, sequence_kl(policy, reference, batch()), strict=True):
+        text = torch.tensor([[START, *prompt, *answer]])
+        ours, theirs = (net(text)[0, len(prompt) :].softmax(-1) for net in (policy, reference))
+        torch.testing.assert_close(found, sum((p * (p / q).log()).sum() for p, q in zip(ours, theirs, strict=True)))
 
 
 def test_divergence_is_that_of_all_answers_weighed_by_the_policy():
@@ -230,6 +285,7 @@ def test_divergence_is_that_of_all_answers_weighed_by_the_policy():
         (lambda: Answers(PAIRS, 3, pad=-1, start=1, end=2), "pad=-1"),
         (lambda: Preferences([([1], [2])], 3, reference=model(), **SPECIAL), "triple 0"),
         (lambda: dpo_loss(CHOSEN, REJECTED, *REFERENCE, beta=0), "beta=0"),
+        (lambda: dpo_loss(CHOSEN, REJECTED, *REFERENCE, beta=math.inf), "beta=inf"),
         (lambda: preference_loss(-1), "beta=-1"),
         (lambda: rewards(CHOSEN, REJECTED, True), "beta=True"),
     ],

@@ -133,6 +133,65 @@ def test_both_kinds_of_sheets_weigh_as_bayes_rule_says():
     assert abs(found["Lima"] / found["a"] - fact / label) < 1e-9
 
 
+def test_the_same_lines_weigh_by_how_many_questions_each_task_has():
+    """By hand: a task with n questions asks two of them in this order with probability 1 / n / (n − 1)."""
+    sheets = Sheets(tasks=("young", "plural"), share=1, titled=0, slips=0.5, withheld={"young": ("duck", "goose", "swan")})
+    young, plural = (len(sheets.questions[task]) for task in sheets.tasks)
+    assert young == plural - 3
+    found = sheets.answers([("cat", "kitten")], "dog")
+    weights = {"puppy": 1 / young / (young - 1), "dogs": 1 / plural / (plural - 1)}  # × 0.5 × 0.5 for either task
+    assert abs(found["puppy"] - 0.5) < 1e-12, "half of the lines are slips, so either answer may come from either task"
+    assert set(found) == set(weights)
+    few = Sheets(tasks=("young", "plural"), share=1, titled=0, slips=0.1, withheld={"young": ("duck", "goose", "swan")})
+    sure, slipped = 0.9 * weights["puppy"], 0.1 * weights["dogs"]
+    expected = (sure * 0.9 + slipped * 0.1) / (sure + slipped)
+    assert abs(few.answers([("cat", "kitten")], "dog")["puppy"] - expected) < 1e-12
+
+
+def test_a_sheet_of_labels_may_look_like_one_of_facts():
+    """Labels that are capitals, by hand: lines of one category have one label, and no word comes twice."""
+    sheets = Sheets(tasks=("capital",), labels=("Paris", "Rome", "Oslo"), share=0.3, titled=0, mixed=2)
+    n = len(sheets.questions["capital"])
+    fact = 0.3 / n / (n - 1)
+    one_of_both = 1 / 3  # the countries are among the two of six categories
+    label = 0.7 * one_of_both / 3 * (1 / 2 / n) * (1 / 2 / (n - 1))
+    found = sheets.answers([("France", "Paris")], "Italy")
+    assert set(found) == {"Rome", "Paris"}
+    assert abs(found["Rome"] / found["Paris"] - fact / label) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("lines", "question"),
+    [
+        ([("dog", "Bob"), ("cat", "Nora")], "Italy"),
+        ([("dog", "Bob"), ("France", "Bob")], "Italy"),
+        ([("dog", "Bob"), ("France", "Nora")], "baker"),
+        ([(digit, "two") for digit in ("one",) * 10], "one"),
+    ],
+    ids=["a category with two labels", "a label for two categories", "a third category", "a question again and again"],
+)
+def test_what_no_sheet_says(lines, question):
+    with pytest.raises(ValueError, match="no sheet begins"):
+        Sheets().answers(lines, question)
+
+
+def test_answers_come_most_probable_first_and_equal_ones_by_name():
+    found = list(Sheets(slips=0.2).answers([("Italy", "Rome")], "France").items())
+    assert found == sorted(found, key=lambda item: (-item[1], item[0]))
+    assert found[0][0] == "Paris"
+    labels = list(Sheets().answers([("dog", "Bob")], "Italy"))
+    assert labels == sorted(labels)
+
+
+def test_the_answers_of_a_line_are_a_distribution():
+    sheets = Sheets(slips=0.3)
+    for task, questions in sheets.questions.items():
+        for question in questions:
+            p = sheets.answered(task, question)
+            assert abs(sum(p.values()) - 1) < 1e-12
+            assert p[sheets.facts[task][question]] == (1 if task == "number" else 0.7)
+
+
 def test_a_slip_makes_the_task_less_certain_and_more_lines_settle_it():
     """Two tasks about animals; by hand: p(young | one line as young) = 0.8, two such lines 0.64 / (0.64 + 0.04)."""
     sheets = Sheets(tasks=("young", "plural"), share=1, titled=0, slips=0.2)
