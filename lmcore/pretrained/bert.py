@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from lmcore.bert import Bert, BertClassifier, BertConfig, BertMaskedLM, BertPretraining, BertSpans, BertTagger
-from lmcore.pretrained.tables import from_huggingface, read_json, read_tensors, to_huggingface, write_json, write_tensors
+from lmcore.pretrained.tables import (
+    from_huggingface,
+    read_json,
+    read_sizes,
+    read_tensors,
+    to_huggingface,
+    write_json,
+    write_tensors,
+)
 from lmcore.wordpiece import BERT_SPECIAL, WordPiece
 
 EMBEDDINGS = {
@@ -37,8 +45,8 @@ CONFIG = {
     "segments": "type_vocab_size",
     "dropout": "hidden_dropout_prob",
     "eps": "layer_norm_eps",
-    "std": "initializer_range",
 }
+MAY_BE_MISSING = {"std": ("initializer_range", 0.02)}  # it says nothing about weights that are there
 WORDS = {
     "mlm.dense.weight": "cls.predictions.transform.dense.weight",
     "mlm.dense.bias": "cls.predictions.transform.dense.bias",
@@ -195,7 +203,8 @@ def save_bert(folder: str | Path, model: Bert | WithHead, tokenizer: WordPiece, 
     """
     table, architecture = _table(model)
     bert = model if isinstance(model, Bert) else model.bert
-    config = {theirs: getattr(bert.config, ours) for ours, theirs in CONFIG.items()}
+    named = CONFIG | {ours: theirs for ours, (theirs, _) in MAY_BE_MISSING.items()}
+    config = {theirs: getattr(bert.config, ours) for ours, theirs in named.items()}
     config |= {"model_type": "bert", "architectures": [architecture], "hidden_act": "gelu"}
     config["attention_probs_dropout_prob"] = bert.config.dropout
     if isinstance(model, BertClassifier | BertTagger):
@@ -231,15 +240,9 @@ def _table(model: Bert | WithHead) -> tuple[dict[str, tuple[str, ...]], str]:
 
 def _config(folder: Path) -> tuple[BertConfig, dict[str, Any]]:
     """The sizes that a folder's ``config.json`` names, and the whole of it."""
-    given = read_json(folder / "config.json")
     usual = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute", "tie_word_embeddings": True}
-    for name, value in usual.items():
-        if given.get(name, value) != value:
-            raise ValueError(f"{folder / 'config.json'} says {name}={given[name]!r}; only {value!r} can be read")
-    given = {"initializer_range": 0.02} | given  # says nothing about weights that are there
-    if missing := [theirs for theirs in CONFIG.values() if theirs not in given]:
-        raise ValueError(f"{folder / 'config.json'} lacks {', '.join(missing)}; it is no configuration of a BERT")
-    return BertConfig(**{ours: given[theirs] for ours, theirs in CONFIG.items()}), given
+    sizes, given = read_sizes(folder / "config.json", "BERT", CONFIG, MAY_BE_MISSING, usual)
+    return BertConfig(**sizes), given
 
 
 def _tokenizer(folder: Path) -> WordPiece:

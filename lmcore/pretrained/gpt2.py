@@ -18,7 +18,7 @@ from lmcore.pretrained.tables import (
     NameTable,
     Part,
     from_huggingface,
-    read_json,
+    read_sizes,
     read_weights,
     to_huggingface,
     write_json,
@@ -126,10 +126,15 @@ def save_gpt2(folder: str | Path, model: GPT, tokenizer: BPE | None = None) -> N
     config |= {theirs: getattr(ours, name) for name, (theirs, _) in MAY_BE_MISSING.items()}
     config |= {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "activation_function": ACTIVATIONS[ours.activation]}
     config |= {"attn_pdrop": ours.dropout, "embd_pdrop": ours.dropout} | begin_and_end(tokenizer)
+    write_folder(folder, config, to_huggingface(model, gpt2_names(ours.layers, tied=ours.tied)), tokenizer)
+
+
+def write_folder(folder: str | Path, config: Mapping[str, Any], state: Mapping[str, Tensor], tokenizer: BPE | None) -> None:
+    """A model's files, and those of its tokeniser if it is given."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
-    write_tensors(folder / "model.safetensors", to_huggingface(model, gpt2_names(ours.layers, tied=ours.tied)))
+    write_tensors(folder / "model.safetensors", state)
     if tokenizer is not None:
         tokenizer.save(folder)
         write_json(folder / "tokenizer_config.json", {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": False})
@@ -152,17 +157,10 @@ def check_size(model: GPT, tokenizer: BPE | None) -> None:
 
 def _config(path: Path) -> GPTConfig:
     """The sizes that a ``config.json`` names."""
-    given = read_json(path)
-    for name, value in USUAL.items():
-        if given.get(name, value) != value:
-            raise ValueError(f"{path} says {name}={given[name]!r}; only {value!r} can be read")
-    if missing := [theirs for theirs in CONFIG.values() if theirs not in given]:
-        raise ValueError(f"{path} lacks {', '.join(missing)}; it is no configuration of a GPT-2")
+    sizes, given = read_sizes(path, "GPT-2", CONFIG, MAY_BE_MISSING, USUAL)
     activation = given.get("activation_function", "gelu_new")
     if activation not in SAME_ACTIVATION:
         raise ValueError(f"{path} says activation_function={activation!r}; use one of {', '.join(SAME_ACTIVATION)}")
-    sizes = {ours: given[theirs] for ours, theirs in CONFIG.items()}
-    sizes |= {ours: given.get(theirs, usual) for ours, (theirs, usual) in MAY_BE_MISSING.items()}
     return GPTConfig(**sizes, activation=SAME_ACTIVATION[activation])
 
 

@@ -7,17 +7,8 @@ import torch
 
 from lmcore.bpe import BPE
 from lmcore.llama import Llama, LlamaConfig
-from lmcore.pretrained.gpt2 import begin_and_end, check_size, without_copy
-from lmcore.pretrained.tables import (
-    NameTable,
-    Part,
-    from_huggingface,
-    read_json,
-    read_weights,
-    to_huggingface,
-    write_json,
-    write_tensors,
-)
+from lmcore.pretrained.gpt2 import begin_and_end, check_size, without_copy, write_folder
+from lmcore.pretrained.tables import NameTable, Part, from_huggingface, read_sizes, read_weights, to_huggingface
 
 PARTS = {  # of a layer, besides queries, keys and values; gates lie above the values they open and close
     "self_attn.out_proj.": ("self_attn.o_proj.",),
@@ -113,28 +104,14 @@ def save_llama(folder: str | Path, model: Llama, tokenizer: BPE | None = None) -
     config |= {"intermediate_size": ours.width, "num_key_value_heads": ours.key_heads, "head_dim": ours.head_width}
     config |= {"mlp_bias": ours.bias, "hidden_act": "silu", "model_type": "llama", "architectures": ["LlamaForCausalLM"]}
     config |= {"rope_theta": ours.theta, "rope_parameters": {"rope_type": "default", "rope_theta": ours.theta}}
-    config |= begin_and_end(tokenizer)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "config.json", config)
-    write_tensors(folder / "model.safetensors", to_huggingface(model, llama_names(ours)))
-    if tokenizer is not None:
-        tokenizer.save(folder)
-        write_json(folder / "tokenizer_config.json", {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": False})
+    write_folder(folder, config | begin_and_end(tokenizer), to_huggingface(model, llama_names(ours)), tokenizer)
 
 
 def _config(path: Path) -> LlamaConfig:
     """The sizes that a ``config.json`` names."""
-    given = read_json(path)
-    for name, value in USUAL.items():
-        if given.get(name, value) != value:
-            raise ValueError(f"{path} says {name}={given[name]!r}; only {value!r} can be read")
+    sizes, given = read_sizes(path, "Llama", CONFIG, MAY_BE_MISSING, USUAL)
     if given.get("mlp_bias", False) != given.get("attention_bias", False):
         raise ValueError(f"{path} has biases in attention or MLP alone; only models with both or none can be read")
-    if missing := [theirs for theirs in CONFIG.values() if theirs not in given]:
-        raise ValueError(f"{path} lacks {', '.join(missing)}; it is no configuration of a Llama")
-    sizes = {ours: given[theirs] for ours, theirs in CONFIG.items()}
-    sizes |= {ours: given.get(theirs, usual) for ours, (theirs, usual) in MAY_BE_MISSING.items()}
     return LlamaConfig(**sizes, theta=_theta(given, path))
 
 

@@ -105,6 +105,36 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_sizes(
+    path: Path,
+    kind: str,
+    names: Mapping[str, str],
+    may_be_missing: Mapping[str, tuple[str, Any]] | None = None,
+    usual: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a ``config.json`` says under our names, and the whole of it.
+
+    Args:
+        path: the file.
+        kind: what it is to be the configuration of, for the message.
+        names: our name → theirs.
+        may_be_missing: our name → theirs, and what it is where the file does not say it.
+        usual: their name → the one value that can be read.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it lacks a name, or has another value.
+    """
+    given = read_json(path)
+    for name, value in (usual or {}).items():
+        if given.get(name, value) != value:
+            raise ValueError(f"{path} says {name}={given[name]!r}; only {value!r} can be read")
+    if missing := [theirs for theirs in names.values() if theirs not in given]:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; it is no configuration of a {kind}")
+    sizes = {ours: given[theirs] for ours, theirs in names.items()}
+    return sizes | {ours: given.get(theirs, usually) for ours, (theirs, usually) in (may_be_missing or {}).items()}, given
+
+
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors in a safetensors file, on the CPU.
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmcore.pretrained.tables import from_huggingface, read_json, read_tensors, to_huggingface, write_json, write_tensors
+from lmcore.pretrained.tables import from_huggingface, read_sizes, read_tensors, to_huggingface, write_json, write_tensors
 from lmcore.vit import Vit, VitClassifier, VitConfig, patchify, unpatchify
 
 CLS, POSITIONS, KERNEL = (
@@ -130,16 +130,12 @@ def save_vit_classifier(folder: str | Path, model: VitClassifier, labels: Sequen
 def _read(folder: Path) -> tuple[VitConfig, dict[str, Tensor]]:
     """The sizes and the tensors of a folder, these with our axes."""
     path = folder / "config.json"
-    given = read_json(path)
-    for name, usual in (("model_type", "vit"), ("hidden_act", "gelu"), ("qkv_bias", True)):
-        if given.get(name, usual) != usual:
-            raise ValueError(f"{path} says {name}={given[name]!r}; only {usual!r} can be read")
-    if missing := [name for name in (*CONFIG.values(), "image_size", "patch_size") if name not in given]:
-        raise ValueError(f"{path} lacks {', '.join(missing)}; it is no configuration of a vision transformer")
-    sides, patch = _pair(given["image_size"]), _pair(given["patch_size"])
+    usual = {"model_type": "vit", "hidden_act": "gelu", "qkv_bias": True}
+    named = CONFIG | {"image_size": "image_size", "patch": "patch_size"}
+    sizes, given = read_sizes(path, "vision transformer", named, usual=usual)
+    sides, patch = _pair(sizes.pop("image_size")), _pair(sizes.pop("patch"))
     if patch[0] != patch[1]:
         raise ValueError(f"{path} says patch_size={given['patch_size']!r}; only square patches can be read")
-    sizes = {ours: given[theirs] for ours, theirs in CONFIG.items()}
     config = VitConfig(image_size=sides[0] if sides[0] == sides[1] else sides, patch=patch[0], **sizes)
     return config, _our_axes(read_tensors(folder / "model.safetensors"), config)
 
