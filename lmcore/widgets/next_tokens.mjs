@@ -117,7 +117,8 @@ function render({ model, el }) {
   async function compute(runner) {
     const mine = ++run, began = performance.now(), { tokenizer, start } = runner, taken = model.get("taken");
     const strange = tokenizer.pieces(model.get("text")).filter(({ ids }) => !ids.length).map((piece) => `“${piece.text}”`);
-    if (strange.length) return refuse(`Not in the model's vocabulary of ${tokenizer.vocabulary.length} words: ${[...new Set(strange)].join(", ")}. Use other words.`);
+    const units = tokenizer.kind === "characters" ? "characters" : "words";
+    if (strange.length) return refuse(`Not in the model's vocabulary of ${tokenizer.vocabulary.length} ${units}: ${[...new Set(strange)].join(", ")}. Use other ${units}.`);
     const ids = [...start, ...tokenizer.encode(model.get("text")), ...taken];
     if (!ids.length) return refuse("Write something: this model needs at least one token to begin with.");
     if (taken.length && taken.at(-1) === runner.end) return refuse("The model has ended the text. Take the end back to go on.");

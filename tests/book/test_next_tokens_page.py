@@ -11,12 +11,13 @@ from playwright.sync_api import Page, expect
 
 from lmcore import END
 from lmcore.bpe import END_OF_TEXT
+from lmcore.tokenizer import CharTokenizer
 from lmcore.widgets import NextTokens
 from tests.book.figures import SMALL, WIDE, status
 from tests.book.pages import build, opened
 from tests.book.test_fill_blank_page import LOADED, both, built_apart, small_parts  # noqa: F401
 from tests.test_next_tokens import TEXTS, figure, models
-from tests.test_page_models import WORDS, decoder
+from tests.test_page_models import PROSE, WORDS, decoder, recurrent
 
 pytestmark = pytest.mark.browser
 
@@ -137,7 +138,9 @@ def test_it_says_what_it_cannot_read_and_answers_only_the_last_text(tmp_path: Pa
     widget = figure()
     empty, ended = figure(chosen=2), figure(taken=[WORDS.index(END)])
     empty.text = ""
-    with opened(build(tmp_path, widget, empty, ended)) as it:
+    letters = CharTokenizer.train(PROSE, special=())
+    closed = NextTokens({"closed": (recurrent("lstm", V=len(letters)), letters)}, ["def f"])
+    with opened(build(tmp_path, widget, empty, ended, closed)) as it:
         box, own = it.page.locator(".lmw-next").first, it.page.get_by_label("Your text").first
         for text, says in (
             ("Alice sang a song, sang", f"Not in the model's vocabulary of {len(WORDS)} words: “sang”, “song”."),
@@ -149,6 +152,9 @@ def test_it_says_what_it_cannot_read_and_answers_only_the_last_text(tmp_path: Pa
             assert box.get_by_role("button", name="Take the likeliest").is_disabled()
         said = [it.page.locator(".lmw-next").nth(i).locator("[role=status]") for i in (1, 2)]
         expect(said[0]).to_contain_text("Write something: this model needs at least one token to begin with.")
+        it.page.get_by_label("Your text").nth(3).fill("def ¤ f")
+        says = f"Not in the model's vocabulary of {len(letters)} characters: “¤”. Use other characters."
+        expect(it.page.locator(".lmw-next").nth(3).locator("[role=status]")).to_contain_text(says)
         expect(said[1]).to_contain_text("The model has ended the text. Take the end back to go on.")
         it.page.evaluate(
             """async () => { const own = document.querySelector('.lmw-next textarea');
