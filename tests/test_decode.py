@@ -119,6 +119,8 @@ def test_a_state_stays_what_it_was():
     one, other = tokens(3, seed=1), tokens(3, seed=2)
     before, after_one = quick.step(one, state)
     quick.step(other, state)
+    z, _ = quick.step(other, after_one)  # before anything is written once more where ``one`` stood
+    torch.testing.assert_close(z, model(torch.cat([ids, one[:, None], other[:, None]], 1))[:, -1], rtol=0, atol=1e-9)
     again, _ = quick.step(one, state)
     assert torch.equal(again, before)
     rows = torch.tensor([2, 0, 0, 1])
@@ -128,8 +130,6 @@ def test_a_state_stays_what_it_was():
         z, _ = quick.step(tokens(4, seed=3), source)
         expected = model(torch.cat([extended, tokens(4, seed=3)[:, None]], 1))[:, -1]
         torch.testing.assert_close(z, expected, rtol=0, atol=1e-9)
-    z, _ = quick.step(other, after_one)
-    torch.testing.assert_close(z, model(torch.cat([ids, one[:, None], other[:, None]], 1))[:, -1], rtol=0, atol=1e-9)
 
 
 def test_it_keeps_its_own_weights_and_records_no_gradients():
