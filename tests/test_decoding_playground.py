@@ -131,7 +131,7 @@ def test_settings_travel_from_the_page_and_bad_ones_are_refused() -> None:
     [
         ({"models": {}}, "at least one label"),
         ({"prompts": []}, "prompts for 'words' must be a list of at least one text"),
-        ({"prompts": "Alice"}, r"write \[prompt\]"),
+        ({"prompts": "Alice"}, r"write \[text\]"),
         ({"prompts": {"words": ["a"]}}, "prompts for 'bytes'"),
         ({"prompts": {**PROMPTS, "words": ["Alice zebra"]}}, "zebra: not in the model's vocabulary"),
         ({"prompts": {**PROMPTS, "words": ["she " * 76]}}, "characters of prompt is 304; allowed: 0 to 300"),

@@ -8,7 +8,7 @@ from torch import nn
 
 from lmcore.tokenizer import Tokenizer
 from lmcore.widgets.base import in_range
-from lmcore.widgets.page_models import ModelFigure
+from lmcore.widgets.page_models import ModelFigure, texts_by_model
 
 LONGEST = 600  # characters of a text
 
@@ -52,16 +52,8 @@ class NextTokens(ModelFigure, module="next_tokens.mjs"):
         **kwargs: Any,
     ) -> None:
         in_range("top", top, 1, 50)
-        labels = list(models) if isinstance(models, Mapping) else []
-        lists = [texts.get(label, ()) if isinstance(texts, Mapping) else texts for label in labels]
-        for label, given in zip(labels, lists, strict=True):
-            if isinstance(given, str) or not isinstance(given, Sequence) or not len(given):
-                raise ValueError(
-                    f"texts for {label!r} must be a list of at least one text; got {given!r:.80}. For one text, write [text]"
-                )
-        chosen = kwargs.get("chosen", 0)
-        first = lists[chosen][0] if isinstance(chosen, int) and 0 <= chosen < len(lists) else ""
-        super().__init__(models, texts=[list(given) for given in lists], top=top, **{"text": first, **kwargs})
+        lists, first = texts_by_model("texts", models, texts, kwargs.get("chosen", 0))
+        super().__init__(models, texts=lists, top=top, **{"text": first, **kwargs})
         for model, given in zip(self._models, lists, strict=True):
             for text in given:
                 in_range("the number of characters of a text", len(text), 0, LONGEST)

@@ -174,6 +174,31 @@ class ModelFigure(Figure):
         return in_range("chosen", proposal["value"], 0, len(self._models) - 1)
 
 
+def texts_by_model(
+    name: str, models: object, texts: Sequence[str] | Mapping[str, Sequence[str]], chosen: object = 0
+) -> tuple[list[list[str]], str]:
+    """A list of texts for each model, and the text that is shown first: the first of the chosen model's.
+
+    Args:
+        name: of the argument, for the message.
+        models: label → (model, tokeniser).
+        texts: a list for all models, or label → list.
+        chosen: which of the models, from 0.
+
+    Raises:
+        ValueError: a model has no list of at least one text.
+    """
+    labels = list(models) if isinstance(models, Mapping) else []
+    lists = [texts.get(label, ()) if isinstance(texts, Mapping) else texts for label in labels]
+    for label, given in zip(labels, lists, strict=True):
+        if isinstance(given, str) or not isinstance(given, Sequence) or not len(given):
+            raise ValueError(
+                f"{name} for {label!r} must be a list of at least one text; got {given!r:.80}. For one text, write [text]"
+            )
+    first = lists[chosen][0] if isinstance(chosen, int) and 0 <= chosen < len(lists) else ""
+    return [list(given) for given in lists], first
+
+
 def random_numbers(seed: int) -> Callable[[], float]:
     """The page's random numbers from 0 up to, not including, 1: mulberry32, the twin of ``randomNumbers`` in sampling.mjs."""
     state = seed % 2**32

@@ -8,7 +8,7 @@ from torch import nn
 
 from lmcore.tokenizer import Tokenizer
 from lmcore.widgets.base import in_range
-from lmcore.widgets.page_models import ModelFigure, PageModel
+from lmcore.widgets.page_models import ModelFigure, PageModel, texts_by_model
 
 LONGEST = 300  # characters of a prompt
 
@@ -34,16 +34,9 @@ class PromptFigure(ModelFigure):
     def __init__(
         self, models: Given, prompts: Sequence[str] | Mapping[str, Sequence[str]], *, more: int, **kwargs: Any
     ) -> None:
-        labels = list(models) if isinstance(models, Mapping) else []
-        lists = [prompts.get(label, ()) if isinstance(prompts, Mapping) else prompts for label in labels]
-        for label, given in zip(labels, lists, strict=True):
-            if isinstance(given, str) or not isinstance(given, Sequence) or not len(given):
-                raise ValueError(
-                    f"prompts for {label!r} must be a list of at least one text; got {given!r:.80}. For one, write [prompt]"
-                )
-        self._more, chosen = more, kwargs.get("chosen", 0)
-        first = lists[chosen][0] if isinstance(chosen, int) and 0 <= chosen < len(lists) else ""
-        super().__init__(models, prompts=[list(given) for given in lists], **{"prompt": first, **kwargs})
+        self._more = more
+        lists, first = texts_by_model("prompts", models, prompts, kwargs.get("chosen", 0))
+        super().__init__(models, prompts=lists, **{"prompt": first, **kwargs})
         for model, given in zip(self._models, lists, strict=True):
             for text in given:
                 self._checked(model, text)
