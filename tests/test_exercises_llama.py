@@ -50,14 +50,12 @@ def test_few_shot_prompt_is_that_of_the_package_where_everything_fits(title, que
     prompt = reference("few_shot_prompt")
     want = tuning.few_shot_prompt(SHOTS, question, title=title)
     assert prompt(title, SHOTS, question, len(want)) == want
-    for limit in range(len(want)):  # with less room, the prompt of the newest examples that fit
+    for limit in range(
+        len(tuning.few_shot_prompt([], question, title=title)), len(want)
+    ):  # with less room, the prompt of the newest examples that fit
         shorter = [tuning.few_shot_prompt(SHOTS[n:], question, title=title) for n in range(len(SHOTS) + 1)]
         fitting = [words for words in shorter if len(words) <= limit]
-        if fitting:
-            assert prompt(title, SHOTS, question, limit) == max(fitting, key=len)
-        else:
-            with pytest.raises(ValueError, match="too long"):
-                prompt(title, SHOTS, question, limit)
+        assert prompt(title, SHOTS, question, limit) == max(fitting, key=len)
 
 
 @pytest.mark.parametrize("question", ["Kenya", "New  Zealand"])
@@ -90,13 +88,13 @@ def test_answer_loss_is_that_of_the_package_and_of_torch():
 def test_dpo_loss_is_that_of_the_package(size, beta):
     policy = [(-size * drawn(B, seed=n).abs()).requires_grad_() for n in (1, 2)]
     before = [-size * drawn(B, seed=n).abs() for n in (3, 4)]
-    same(reference("dpo_loss")(*policy, *before, beta), tuning.dpo_loss(*policy, *before, beta), policy)
+    same(reference("dpo_loss")(*policy, before, beta), tuning.dpo_loss(*policy, *before, beta), policy)
 
 
 def test_dpo_loss_has_the_gradient_that_the_notebook_states():
     chosen, rejected, before, other = (3 * drawn(1, seed=n) for n in (1, 2, 3, 4))
     policy, beta = [part.requires_grad_() for part in (chosen, rejected)], 0.7
-    wins, loses = torch.autograd.grad(reference("dpo_loss")(*policy, before, other, beta), policy)
+    wins, loses = torch.autograd.grad(reference("dpo_loss")(*policy, (before, other), beta), policy)
     want = -beta * torch.sigmoid(beta * (rejected - other) - beta * (chosen - before))
     torch.testing.assert_close(wins, want.detach())
     torch.testing.assert_close(loses, -want.detach())
@@ -189,9 +187,7 @@ def test_a_llama_with_pooled_heads_is_a_llama_with_so_many_key_heads():
     small = Llama(fewer)
     from_huggingface(small, state, llama_names(fewer))
     torch.testing.assert_close(found["logits"], small(torch.arange(6).view(2, 3)), atol=1e-5, rtol=1e-4)
-    assert set(found["gradients"]) == {
-        theirs if isinstance(theirs, str) else theirs.name for n in names.values() for theirs in n
-    }
+    assert set(found["gradients"]) == set(state)
     assert found["gradients"]["model.layers.0.self_attn.k_proj.weight"].shape == weight.shape
 
 
@@ -278,7 +274,6 @@ def packaged_prompt(title, shots, question, limit):
         words = tuning.few_shot_prompt(kept[n:], question, title=title)
         if len(words) <= limit:
             return words
-    raise ValueError(limit)
 
 
 def packaged_network(x, W_gate, W_up, W_down):
@@ -301,7 +296,7 @@ def packaged_norm(x, weight, eps):
 CHEATS = {
     "few_shot_prompt": [packaged_prompt],
     "answer_loss": [packaged_answers, torch_answers],
-    "dpo_loss": [lambda *given: tuning.dpo_loss(*given)],
+    "dpo_loss": [lambda chosen, rejected, reference, beta: tuning.dpo_loss(chosen, rejected, *reference, beta)],
     "rms_norm": [packaged_norm, lambda x, weight, eps: F.rms_norm(x, weight.shape, weight, eps)],
     "swiglu": [packaged_network, with_torch_silu, with_module],
 }

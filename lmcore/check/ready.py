@@ -30,6 +30,7 @@ class ReadyMadeError(RuntimeError):
     """A student's function calls what the exercise asks it to be."""
 
 
+@functools.cache
 def named(name: str) -> Any:
     """The function that a dotted name stands for.
 

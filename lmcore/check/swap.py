@@ -8,7 +8,6 @@ A model that others publish gets its weights through a checkpoint of theirs (:fu
 the names and shapes of that checkpoint.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -179,9 +178,18 @@ def with_checkpoint(model: nn.Module, names: NameTable, given: Mapping[str, Tens
 
 def in_their_names(model: nn.Module, values: Mapping[str, Tensor], names: NameTable) -> dict[str, Tensor]:
     """One tensor for each parameter of the model, such as its gradients, under the names and in the shapes of a checkpoint."""
-    twin = copy.deepcopy(model)
-    put_values(twin, values)
-    return to_huggingface(twin, names)
+    return to_huggingface(_Values(model.state_dict() | dict(values)), names)
+
+
+class _Values(nn.Module):
+    """Tensors under a model's names: all of it that a name table looks at."""
+
+    def __init__(self, values: dict[str, Tensor]):
+        super().__init__()
+        self.values = values
+
+    def state_dict(self, *args: Any, **how: Any) -> dict[str, Tensor]:  # type: ignore[override]
+        return self.values
 
 
 def ids_like(like: Tensor) -> Tensor:

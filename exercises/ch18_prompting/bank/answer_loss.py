@@ -122,7 +122,8 @@ def begins_not_shifted(logits, ids, begins, lengths):
 
 
 def one_token_of_the_prompt(logits, ids, begins, lengths):
-    """One token too many is asked for: the last of every prompt. An answer's first token stands at `begins`, not before it."""
+    """One token too many is asked for: the last of every prompt. An answer's first token stands at `begins`, not before
+    it."""
     return _losses(logits, ids, (_place(ids) >= begins[:, None] - 1) & (_place(ids) < lengths[:, None])).mean()
 
 
@@ -190,15 +191,15 @@ def one_loss_per_token(logits, ids, begins, lengths):
 
 
 def logits_cleared(logits, ids, begins, lengths):
-    """The logits of the prompts were set to zero, and then these places counted all the same: with equal logits each costs log
-    V. Leave them out."""
+    """The logits of the prompts were set to zero, and then these places counted all the same: with equal logits each costs
+    log V. Leave them out."""
     kept = logits[:, :-1] * _asked(ids, begins, lengths)[..., None]
     return _losses(torch.cat([kept, logits[:, -1:]], 1), ids, _place(ids) < lengths[:, None]).mean()
 
 
 def not_normalised(logits, ids, begins, lengths):
-    """The logits themselves were taken for log-probabilities: the softmax is missing. Such a loss falls without limit when all
-    logits rise."""
+    """The logits themselves were taken for log-probabilities: the softmax is missing. Such a loss falls without limit when
+    all logits rise."""
     asked = _asked(ids, begins, lengths)
     return -logits[:, :-1][asked].gather(1, ids[:, 1:][asked][:, None]).mean()
 

@@ -10,10 +10,8 @@ def few_shot_prompt(title, shots, question, limit):
     first = [*title.split(), ":"] if title else []
     last = [*question.split(), "→"]
     lines = [[*x.split(), "→", *y.split(), "."] for x, y in shots if x.split() != question.split()]
-    while lines and len(first) + sum(map(len, lines)) + len(last) > limit:
+    while len(first) + sum(map(len, lines)) + len(last) > limit:
         lines = lines[1:]
-    if len(first) + len(last) > limit:
-        raise ValueError("the title and the question alone are too long")
     return [*first, *(word for line in lines for word in line), *last]
 
 
@@ -24,8 +22,6 @@ def from_the_newest_back(title, shots, question, limit):
     head = f"{title} :".split() if title else []
     tail = f"{question} →".split()
     room = limit - len(head) - len(tail)
-    if room < 0:
-        raise ValueError(f"at least {len(head) + len(tail)} words are needed")
     middle = []
     for x, y in reversed(shots):
         if x.split() == question.split():
@@ -45,7 +41,7 @@ def all_suffixes(title, shots, question, limit):
         text = (title + " : ") * (title != "") + "".join(f"{x} → {y} . " for x, y in kept[start:]) + question + " →"
         if len(text.split()) <= limit:
             return text.split()
-    raise ValueError("too long")
+    return None
 
 
 def with_words_removed(title, shots, question, limit):
@@ -67,8 +63,6 @@ def with_words_removed(title, shots, question, limit):
         if len(prompt) <= limit:
             break
         del prompt[begin : begin + length]
-    if len(prompt) > limit:
-        raise ValueError(limit)
     return prompt
 
 
@@ -99,8 +93,6 @@ def _fitted(first, lines, last, limit):
     """The oldest lines go first."""
     while lines and len(_joined(first, lines, last)) > limit:
         lines = lines[1:]
-    if len(first) + len(last) > limit:
-        raise ValueError(limit)
     return _joined(first, lines, last)
 
 
@@ -143,8 +135,8 @@ def questions_that_share_a_word(title, shots, question, limit):
 
 
 def any_with_the_same_answer(title, shots, question, limit):
-    """Examples were left out for their answers: two of them have the same one. That another question has an answer is no leak.
-    Compare questions."""
+    """Examples were left out for their answers: two of them have the same one. That another question has an answer is no
+    leak. Compare questions."""
     answers = [y for x, y in shots if x.split() == question.split()]
     kept = [_line(x, y) for x, y in shots if y not in answers]
     return _fitted(_first(title), kept, _last(question), limit)
@@ -162,14 +154,18 @@ def newest_first_to_go(title, shots, question, limit):
 def words_cut_off(title, shots, question, limit):
     """Words were cut from the front of the prompt until it fitted. The title is gone, and an example may begin in its middle.
     Take away whole examples, and leave the title and the question alone."""
-    _right(title, [], question, limit)
     return _joined(_first(title), [_line(x, y) for x, y in _unasked(shots, question)], _last(question))[-limit:]
 
 
+def words_cut_off_and_a_leak(title, shots, question, limit):
+    """Two things are not as they should be. Words were cut from the front of the prompt, where whole examples have to go and
+    the title stays. And an example with the very question asked is still there, with its answer."""
+    return _joined(_first(title), [_line(x, y) for x, y in shots], _last(question))[-limit:]
+
+
 def words_cut_from_the_examples(title, shots, question, limit):
-    """The title and the question are whole, and the examples were cut in the middle of one. What is left of it teaches a wrong
-    form. Take away whole examples."""
-    _right(title, [], question, limit)
+    """The title and the question are whole, and the examples were cut in the middle of one. What is left of it teaches a
+    wrong form. Take away whole examples."""
     room = limit - len(_first(title)) - len(_last(question))
     words = _joined([], [_line(x, y) for x, y in _unasked(shots, question)], [])
     return [*_first(title), *words[max(0, len(words) - room) :], *_last(question)]
@@ -178,7 +174,6 @@ def words_cut_from_the_examples(title, shots, question, limit):
 def end_cut_off(title, shots, question, limit):
     """The end of the prompt was cut off, and the question with it. Then nothing is asked. Take away whole examples from the
     front."""
-    _right(title, [], question, limit)
     return _joined(_first(title), [_line(x, y) for x, y in _unasked(shots, question)], _last(question))[:limit]
 
 
@@ -193,15 +188,16 @@ def whatever_fits(title, shots, question, limit):
 
 
 def all_examples_or_none(title, shots, question, limit):
-    """All examples were left out as soon as they did not fit together. Leave out one at a time, and look each time whether the
-    rest fits."""
+    """All examples were left out as soon as they did not fit together. Leave out one at a time, and look each time whether
+    the rest fits."""
     whole = _joined(_first(title), [_line(x, y) for x, y in _unasked(shots, question)], _last(question))
     return whole if len(whole) <= limit else _right(title, [], question, limit)
 
 
 def limit_not_reached(title, shots, question, limit):
     """The prompt was kept shorter than the limit. It may be exactly so long: which of < and ≤ says *at most*?"""
-    return _right(title, shots, question, limit - 1)
+    short = len(_first(title)) + len(_last(question))
+    return _right(title, shots, question, max(short, limit - 1))
 
 
 def limit_counts_examples(title, shots, question, limit):
@@ -216,7 +212,6 @@ def limit_forgotten(title, shots, question, limit):
 
 def limit_for_the_examples(title, shots, question, limit):
     """Only the examples were counted. The title with its colon and the question with its arrow take room too."""
-    _right(title, [], question, limit)
     lines = [_line(x, y) for x, y in _unasked(shots, question)]
     while sum(map(len, lines)) > limit:
         lines = lines[1:]
@@ -229,13 +224,6 @@ def limit_in_characters(title, shots, question, limit):
     while lines and len(" ".join(_joined(_first(title), lines, _last(question)))) > limit:
         lines = lines[1:]
     return _joined(_first(title), lines, _last(question)) if lines else short
-
-
-def too_long_all_the_same(title, shots, question, limit):
-    """Where the title and the question alone are longer than the limit, a prompt is returned that does not fit. Nothing can be
-    left out any more: say so with a ValueError."""
-    short = len(_first(title)) + len(_last(question))
-    return _right(title, shots, question, max(limit, short))
 
 
 def without_the_last_arrow(title, shots, question, limit):
@@ -315,10 +303,9 @@ def cases(rng: random.Random) -> list[Case]:
         public("a question that was shown", "capital", leak, "South Korea", 30),
         public("shown twice, and short of room", "", leak, "Italy", 16),
         public("a long example in the way", "", [("cat", "kitten"), ("big brown bear", "cub"), ("dog", "puppy")], "cow", 11),
-        public("title and question do not fit", "the capital", lines, "South Africa", 5),
         public("no example fits", "", lines, "Chad", 3),
         hidden("no examples", "", [], "goose", 2),
-        hidden("no room for one word", "", [], "goose", 1),
+        hidden("no room for more", "young", [("cow", "calf")], "goose", 4),
         hidden("only the question itself", "young", [("goose", "gosling")], "goose", 99),
         hidden("random examples, random limits", *_drawn(rng, 9)),
         hidden("more random examples", *_drawn(rng, 17)),
@@ -348,6 +335,7 @@ EXERCISE = Exercise(
         any_with_the_same_answer,
         newest_first_to_go,
         words_cut_off,
+        words_cut_off_and_a_leak,
         words_cut_from_the_examples,
         end_cut_off,
         whatever_fits,
@@ -357,7 +345,6 @@ EXERCISE = Exercise(
         limit_forgotten,
         limit_for_the_examples,
         limit_in_characters,
-        too_long_all_the_same,
         without_the_last_arrow,
         full_stop_at_the_end,
         without_full_stops,
@@ -371,6 +358,5 @@ EXERCISE = Exercise(
         strings_not_words,
     ],
     cases=cases,
-    equivalent={"'the title and the question alone are too long' → ''": "what the error says is for people"},
     ready=("lmcore",),
 )

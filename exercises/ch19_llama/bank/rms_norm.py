@@ -102,8 +102,8 @@ def divided_by_the_deviation(x, weight, eps):
 
 
 def divided_by_the_mean_square(x, weight, eps):
-    """The vectors were divided by their mean square, without the root. Numbers around 100 would then come out around 0.01; the
-    root brings them to 1."""
+    """The vectors were divided by their mean square, without the root. Numbers around 100 would then come out around 0.01;
+    the root brings them to 1."""
     return weight * _divided(x, _wide(x).square().mean(-1, keepdim=True) + eps)
 
 
@@ -182,6 +182,31 @@ def squares_in_half_precision(x, weight, eps):
     return weight * (x / (x.square().mean(-1, keepdim=True) + eps).sqrt())
 
 
+def epsilon_outside_and_half(x, weight, eps):
+    """Two things are not as they should be: ε was added after the root, where it belongs to the mean square inside it; and
+    the squares were taken in half precision, where that of 300 is infinite. Change the format of x first."""
+    return weight * (x / (x.square().mean(-1, keepdim=True).sqrt() + eps))
+
+
+def layer_normalisation_and_half(x, weight, eps):
+    """Two things are not as they should be: the mean was taken away, as in layer normalisation; and the squares were taken in
+    half precision, where that of 300 is infinite. Change the format of x first."""
+    h = x - x.mean(-1, keepdim=True)
+    return weight * (h / (h.square().mean(-1, keepdim=True) + eps).sqrt())
+
+
+def divided_by_the_length_and_half(x, weight, eps):
+    """Two things are not as they should be: the squares were added up and not divided by C; and they were taken in half
+    precision, where that of 300 is infinite. Change the format of x first."""
+    return weight * (x / (x.square().sum(-1, keepdim=True) + eps).sqrt())
+
+
+def without_weight_and_half(x, weight, eps):
+    """Two things are missing: the gain γ; and another format for the squares, as in half precision that of 300 is infinite.
+    Change the format of x first."""
+    return x / (x.square().mean(-1, keepdim=True) + eps).sqrt()
+
+
 def format_not_changed_back(x, weight, eps):
     """The result has another number format than x. The next part of the model expects the format of the weights: change it
     back."""
@@ -233,6 +258,10 @@ EXERCISE = Exercise(
         weight_first,
         size_detached,
         squares_in_half_precision,
+        epsilon_outside_and_half,
+        layer_normalisation_and_half,
+        divided_by_the_length_and_half,
+        without_weight_and_half,
         format_not_changed_back,
     ],
     cases=cases,

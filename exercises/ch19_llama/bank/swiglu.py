@@ -116,8 +116,8 @@ def silu_of_the_wrong_sign(x, W_gate, W_up, W_down):
 
 
 def without_silu(x, W_gate, W_up, W_down):
-    """The two products were multiplied, and SiLU is missing. Then a very negative gate lets through as much as a very positive
-    one."""
+    """The two products were multiplied, and SiLU is missing. Then a very negative gate lets through as much as a very
+    positive one."""
     g, u = _parts(x, W_gate, W_up)
     return (g * u) @ W_down.T
 
@@ -145,7 +145,8 @@ def gate_only_opens_itself(x, W_gate, W_up, W_down):
 
 
 def silu_of_the_product(x, W_gate, W_up, W_down):
-    """Gates and values were multiplied first, and SiLU was taken of the product. First SiLU of the gates, then the product."""
+    """Gates and values were multiplied first, and SiLU was taken of the product. First SiLU of the gates, then the
+    product."""
     g, u = _parts(x, W_gate, W_up)
     return _silu(g * u) @ W_down.T
 
@@ -162,11 +163,26 @@ def silu_of_the_input(x, W_gate, W_up, W_down):
 
 
 def exponential_overflows(x, W_gate, W_up, W_down):
-    """The values are right, but a gradient is nan where a gate is far below 0: there e to the power of −g is more than a float
-    can hold, and the derivative of the fraction is infinity divided by infinity. torch.sigmoid computes value and gradient
-    without that."""
+    """The values are right, but a gradient is nan where a gate is far below 0: there e to the power of −g is more than a
+    float can hold, and the derivative of the fraction is infinity divided by infinity. torch.sigmoid computes value and
+    gradient without that."""
     g, u = _parts(x, W_gate, W_up)
     return (g / (1 + torch.exp(-g)) * u) @ W_down.T
+
+
+def not_transposed_and_overflow(x, W_gate, W_up, W_down):
+    """Two things are not as they should be. The matrices were not transposed: each of their rows belongs to one number that
+    comes *out*. And far below 0, e to the power of −g is more than a float can hold, so that a gradient is nan: use
+    torch.sigmoid."""
+    g = x @ W_gate
+    return (g / (1 + torch.exp(-g)) * (x @ W_up)) @ W_down
+
+
+def exchanged_and_overflow(x, W_gate, W_up, W_down):
+    """Two things are not as they should be. SiLU was taken of the values, where the gates go through it. And far below 0, e
+    to the power of −g is more than a float can hold, so that a gradient is nan: use torch.sigmoid."""
+    g, u = _parts(x, W_gate, W_up)
+    return (g * (u / (1 + torch.exp(-u)))) @ W_down.T
 
 
 def gates_detached(x, W_gate, W_up, W_down):
@@ -260,6 +276,8 @@ EXERCISE = Exercise(
         silu_at_the_end,
         silu_of_the_input,
         exponential_overflows,
+        not_transposed_and_overflow,
+        exchanged_and_overflow,
         gates_detached,
         without_a_graph,
         softmax_gate,
