@@ -31,25 +31,24 @@ def _small(
     heads: int,
     length: int,
     *,
-    layers: int = 1,
     vocabulary: int = VOCABULARY,
     given: dict[str, Tensor] | None = None,
 ) -> GPT:
-    """A small GPT-2; ``given`` are parameters of its first attention."""
-    config = GPTConfig(vocabulary, max_length=length, dim=width, heads=heads, layers=layers, hidden=5, activation="gelu_tanh")
+    """A GPT-2 of one layer; ``given`` are parameters of its attention."""
+    config = GPTConfig(vocabulary, max_length=length, dim=width, heads=heads, layers=1, hidden=5, activation="gelu_tanh")
     first = {f"{FIRST}{name}": tensor for name, tensor in (given or {}).items()}
-    return with_checkpoint(GPT(config), gpt2_names(layers), first, like)
+    return with_checkpoint(GPT(config), gpt2_names(1), first, like)
 
 
 def causal(scores: Tensor) -> Swap | None:
-    """A GPT-2 whose weights of attention are ``function(scores)`` in every layer.
+    """A GPT-2 whose weights of attention are ``function(scores)``.
 
     With more keys than queries, (B, H, T, S), it reads S − T tokens first, and then T at once with a cache.
     """
     if len(scores) != 2:
         return None
     texts, heads, new, length = scores.shape
-    model = _small(scores, 2 * heads, heads, length, layers=2)
+    model = _small(scores, 2 * heads, heads, length)
     ids = ids_like(scores.new_zeros(texts, length, 1))
 
     def run() -> Tensor:
@@ -68,7 +67,7 @@ def causal(scores: Tensor) -> Swap | None:
 
             replace_forward(attention, forward)
 
-    return Swap(model, run, put, scores.shape, gpt2_names(2))
+    return Swap(model, run, put, scores.shape, gpt2_names(1))
 
 
 def losses(logits: Tensor, ids: Tensor, lengths: Tensor) -> Swap | None:
@@ -140,15 +139,15 @@ def cached(x: Tensor, keys: Tensor, values: Tensor, parameters: dict[str, Tensor
     if len(x) != 2:
         return None
     texts, new, width = x.shape
-    heads, length = keys.shape[1], 5
-    model = _small(x, width, heads, length, layers=2, given=parameters)
+    heads, length = keys.shape[1], 4
+    model = _small(x, width, heads, length, given=parameters)
     ids = ids_like(x.new_zeros(texts, length, 1))
 
     def put(function: Callable) -> None:
         put_steps(model, function)
 
     longer = torch.Size((*keys.shape[:2], keys.shape[2] + new, keys.shape[3]))
-    return Swap(model, lambda: _step_by_step(model, ids), put, (x.shape, longer, longer), gpt2_names(2))
+    return Swap(model, lambda: _step_by_step(model, ids), put, (x.shape, longer, longer), gpt2_names(1))
 
 
 def _step_by_step(model: GPT, ids: Tensor, first: int = 2) -> Tensor:

@@ -1,7 +1,7 @@
 // Next tokens: runs the chosen model over the reader's text and shows what it expects next, and where its last token looks.
 import { bar, button, clamp, controls, facts, follow, frame, h, percent, select, svg, uid, write } from "./draw.mjs";
 import { inSlices, softmax } from "./engine.mjs";
-import { modelChooser } from "./page_models.mjs";
+import { idsOf, modelChooser } from "./page_models.mjs";
 import { filtered, ranked } from "./sampling.mjs";
 
 const TILE = 100; // units: the side of a small picture
@@ -115,12 +115,9 @@ function render({ model, el }) {
   }
 
   async function compute(runner) {
-    const mine = ++run, began = performance.now(), { tokenizer, start } = runner, taken = model.get("taken");
-    const strange = tokenizer.pieces(model.get("text")).filter(({ ids }) => !ids.length).map((piece) => `“${piece.text}”`);
-    const units = tokenizer.kind === "characters" ? "characters" : "words";
-    if (strange.length) return refuse(`Not in the model's vocabulary of ${tokenizer.vocabulary.length} ${units}: ${[...new Set(strange)].join(", ")}. Use other ${units}.`);
-    const ids = [...start, ...tokenizer.encode(model.get("text")), ...taken];
-    if (!ids.length) return refuse("Write something: this model needs at least one token to begin with.");
+    const mine = ++run, began = performance.now(), { tokenizer } = runner, taken = model.get("taken"), read = idsOf(runner, model.get("text"));
+    if (typeof read === "string") return refuse(read);
+    const ids = [...read, ...taken];
     if (taken.length && taken.at(-1) === runner.end) return refuse("The model has ended the text. Take the end back to go on.");
     if (ids.length > runner.room) return refuse(`The text has ${ids.length} tokens. This model reads at most ${runner.room}; shorten the text.`);
     const logits = await inSlices(runner.begin(ids, { look: true }), () => mine !== run);

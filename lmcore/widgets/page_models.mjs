@@ -13,6 +13,15 @@ import { select, write } from "./draw.mjs";
 import { modelLoader } from "./model_loader.mjs";
 import { openRunner } from "./runner.mjs";
 
+/** What a runner reads of a text, its start in front, or a sentence that says why it cannot. */
+export function idsOf({ tokenizer, start }, text) {
+  const strange = tokenizer.pieces(text).filter(({ ids }) => !ids.length).map((piece) => `“${piece.text}”`);
+  const units = tokenizer.kind === "characters" ? "characters" : "words";
+  if (strange.length) return `Not in the model's vocabulary of ${tokenizer.vocabulary.length} ${units}: ${[...new Set(strange)].join(", ")}. Use other ${units}.`;
+  const ids = [...start, ...tokenizer.encode(text)];
+  return ids.length ? ids : "Write something: this model needs at least one token to begin with.";
+}
+
 export function modelChooser(model, box, { redraw, label = "Model", choose = (i) => write(model, { chosen: i }) }) {
   const labels = model.get("labels"), chosen = () => model.get("chosen"), pick = labels.length > 1 ? select(label, labels, choose) : null;
   const loader = modelLoader(model, box, { redraw, key: chosen, open: (i, progress) => openRunner(model, `weights${i}`, progress) });

@@ -11,6 +11,11 @@ function partsOf(task, question, shots, instructed) {
   return [...(instructed && task.instruction ? [["instruction", task.instruction]] : []), ...task.shots.slice(0, shots).map(([q, a]) => ["shot", line(q, task.arrow, a)]), ["question", line(task.questions[question][0], task.arrow)]];
 }
 const NAMES = { instruction: "Instruction", shot: "Example", question: "Question", own: "Your prompt" };
+/** The words of a text that a model reads as ⟨unk⟩, in quotation marks. */
+function unknown({ number, pieces }, text) {
+  const strange = pieces(text).filter((piece) => piece.text !== "<unk>" && piece.ids[0] === number.get("<unk>"));
+  return [...new Set(strange.map((piece) => `“${piece.text}”`))];
+}
 const plainly = (text) => text.toLowerCase().split(/\s+/).filter((word) => word).join(" ");
 
 /** What a model writes and with what it might have begun: { words: [[token, p], …], first: [[token, p], …], ended }. */
@@ -77,6 +82,8 @@ function render({ model, el }) {
         const long = runner.start.length + runner.tokenizer.encode(prompt).length;
         if (!runner.tokenizer.encode(prompt).length) throw new Error("there is nothing to go on from");
         if (long > runner.room) throw new Error(`it has ${long} tokens, and the model reads at most ${runner.room}`);
+        const strangers = unknown(runner.tokenizer, prompt);
+        if (strangers.length) strange.textContent = `Not in the models' vocabulary of ${runner.tokenizer.vocabulary.length} words, and read as <unk>: ${strangers.join(", ")}.`;
       } catch (error) {
         clear(card, prompt);
         strange.textContent = `The models cannot read this prompt: ${error.message}.`;

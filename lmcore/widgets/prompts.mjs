@@ -1,6 +1,7 @@
 // The prompt of a figure that continues a text: examples to choose from, a box for the reader's own words, and what the chosen
 // model reads of it. The figure is a PromptFigure of prompts.py.
 import { h, select, uid, write } from "./draw.mjs";
+import { idsOf } from "./page_models.mjs";
 
 /** `reset` are traits that change with the prompt, such as { step: 0 }. */
 export function promptBox(model, { label = "Your prompt", reset = {} } = {}) {
@@ -25,11 +26,8 @@ export function promptBox(model, { label = "Your prompt", reset = {} } = {}) {
     },
     /** The ids with which the runner begins, or a sentence that says why it cannot; `room` tokens are to follow. */
     read(runner, room = 1) {
-      const { tokenizer, start } = runner, text = model.get("prompt");
-      const strange = tokenizer.pieces(text).filter(({ ids }) => !ids.length).map((piece) => `“${piece.text}”`);
-      if (strange.length) return `Not in the model's vocabulary of ${tokenizer.vocabulary.length} words: ${[...new Set(strange)].join(", ")}. Use other words.`;
-      const ids = [...start, ...tokenizer.encode(text)];
-      if (!ids.length) return "Write something: this model needs at least one token to begin with.";
+      const ids = idsOf(runner, model.get("prompt"));
+      if (typeof ids === "string") return ids;
       if (ids.length + room > runner.room) return `The prompt has ${ids.length} tokens. This model reads at most ${runner.room}, and ${room} are to follow; shorten the prompt.`;
       return ids;
     },

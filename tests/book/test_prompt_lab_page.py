@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from lmcore.widgets import PromptLab
 from tests.book.figures import SMALL, WIDE, status
 from tests.book.pages import build, opened
-from tests.test_prompt_lab import BIG, OPEN, PLACES, lab
+from tests.test_prompt_lab import BIG, OPEN, PLACES, WORDS, lab
 
 pytestmark = pytest.mark.browser
 
@@ -80,12 +80,14 @@ def test_own_prompts_and_what_cannot_be_read(tmp_path: Path) -> None:
     with opened(build(tmp_path, widget), height=1600) as it:
         box = it.page.locator("section.lmw-prompt")
         own = box.get_by_label("The prompt", exact=True)
-        for text in ("There she", "Alice zebra", "What is big ? Bears ."):
+        for text, strange in (("There she", ""), ("Alice zebra", "“zebra”"), ("a <unk>", ""), ("What is big ? Bears .", "")):
             own.fill(text)
             widget.own = text
             check(cards(it.page, text), widget)
             assert box.locator(".lmw-prompt-part").inner_text() == f"Your prompt: {text}"
             assert box.get_by_text("✓").count() + box.get_by_text("✗").count() == 0, "nobody knows what is right"
+            note = f"Not in the models' vocabulary of {len(WORDS)} words, and read as <unk>: {strange}." if strange else ""
+            assert box.locator("p[role=alert]").inner_text() == note
         assert "(nothing: the text ends)" in box.inner_text()
         for text, says in (
             ("a " * 50, "it has 51 tokens, and the model reads at most 50"),

@@ -271,9 +271,9 @@ def cases(rng: random.Random) -> list[Case]:
         public("three new tokens and an empty cache", *_random(rng, 1, 2, 2, 3, 0)),
         public("two texts, two new tokens behind three", *_random(rng, 2, 2, 2, 2, 3)),
         hidden("the first token", *_random(rng, 1, 3, 2, 1, 0)),
-        hidden("one head", *_random(rng, 3, 1, 4, 2, 2)),
-        hidden("heads of width 1", *_random(rng, 1, 5, 1, 3, 4)),
-        hidden("double precision", *_double(*_random(rng, 3, 2, 3, 5, 7))),
+        hidden("one head", *_random(rng, 3, 1, 3, 2, 2)),
+        hidden("heads of width 1", *_random(rng, 1, 3, 1, 3, 4)),
+        hidden("double precision", *_double(*_random(rng, 1, 2, 2, 3, 2))),
     ]
 
 
