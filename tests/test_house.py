@@ -7,10 +7,13 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "lmcore"
@@ -213,3 +216,11 @@ def test_the_api_page_lists_every_room_in_reading_order() -> None:
     page = (ROOT / "chapters" / "api.md").read_text(encoding="utf-8")
     listed = re.findall(r"automodule:: lmcore\.(\w+)$", page, flags=re.M)
     assert listed == [name for name in reading_order() if name != "site"]
+
+
+def test_the_lock_can_be_installed_on_every_python_that_is_promised():
+    asked = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"])
+    (oldest,) = [each.version for each in asked if each.operator == ">="]
+    locked = re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(encoding="utf-8"), flags=re.M)
+    needs = {name: metadata.metadata(name).get("Requires-Python") or "" for name in locked}
+    assert not {name: need for name, need in needs.items() if f"{oldest}.0" not in SpecifierSet(need)}
