@@ -141,12 +141,13 @@ def log_of_sigmoid(centre, context, noise):
 
 
 def cases(rng: random.Random) -> list[Case]:
+    wide = 30 * normal(rng, 3, 7)
     return [
         public(
             "one pair, one noise word", torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 1.0]]), torch.tensor([[[1.0, -1.0]]])
         ),
         public("two pairs, three noise words", normal(rng, 2, 5), normal(rng, 2, 5), normal(rng, 2, 3, 5)),
-        public("large scores", 9 * normal(rng, 3, 7), 9 * normal(rng, 3, 7), 9 * normal(rng, 3, 2, 7)),
+        public("large scores", wide, -wide, torch.stack([wide, -wide], 1)),
         hidden("as many noise words as pairs", normal(rng, 3, 4), normal(rng, 3, 4), normal(rng, 3, 3, 4)),
         hidden("one pair", normal(rng, 1, 11), normal(rng, 1, 11), normal(rng, 1, 5, 11)),
         hidden("a larger batch", normal(rng, 13, 3), normal(rng, 13, 3), normal(rng, 13, 7, 3)),

@@ -246,7 +246,7 @@ def cases(rng: random.Random) -> list[Case]:
         hidden("sentences of one word", torch.tensor([[9], [8]]), torch.tensor([1, 1]), 2, 3, 1),
         hidden("an empty sentence", torch.tensor([[21, 22], [0, 0]]), torch.tensor([2, 0]), 1, 2, 0),
         hidden("room to spare", *_sentences(rng, 3, 7, 4), 1, 2, 0),
-        hidden("a larger batch", *_sentences(rng, 11, 5, 5), 2, 1, 3),
+        hidden("a larger batch", *_sentences(rng, 11, 5, 5, pad=3), 2, 1, 3),
         hidden("padding with another number", *_sentences(rng, 5, 6, 6, pad=3), 97, 98, 3),
     ]
 
