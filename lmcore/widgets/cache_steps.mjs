@@ -17,9 +17,11 @@ function multiplications(before, fresh, { dim: C, hidden: F, layers: N, vocabula
 }
 
 /** Keys, values and scores at one step: squares that are computed now, squares that are there, and those that are needed no more. */
-function panel() {
+function panel(title) {
   const node = svg("svg", { class: "lmw-chart lmw-kv", role: "img" });
-  return { node, draw(title, all, t, fresh) {
+  const clear = () => { node.replaceChildren(); node.setAttribute("aria-label", `${title}: nothing is computed yet.`); };
+  clear();
+  return { node, clear, draw(all, t, fresh) {
     const at = (i) => i * (CELL + GAP), size = at(all), rows = [], now = t - fresh;
     const square = (x, y, kind) => { const inset = kind === "fresh" ? 0 : 1; return svg("rect", { x: x + inset, y: y + inset, width: CELL - 2 * inset, height: CELL - 2 * inset, class: `lmw-kv-${kind}` }); };
     for (const [r, name] of ["keys", "values"].entries()) {
@@ -43,7 +45,7 @@ function render({ model, el }) {
   const prompt = promptBox(model, { reset: { step: 0 } });
   const models = modelChooser(model, box, { redraw: draw, choose: prompt.choose });
   const player = playback(model, el, { last: () => steps, label: "Tokens written" });
-  const text = h("p", { class: "lmw-written" }), panels = [panel(), panel()], numbers = h("div", { class: "lmw-answer" });
+  const text = h("p", { class: "lmw-written" }), panels = [panel("Without a cache"), panel("With a cache")], numbers = h("div", { class: "lmw-answer" });
   const times = h("div", { class: "lmw-answer" }), measure = button("Measure in this browser", () => (measuring ? stopMeasuring() : measureAll())), clock = h("span", { class: "lmw-note" });
   const side = (title, it) => h("div", {}, h("p", { class: "lmw-caption" }, title), it.node);
   body.append(...models.nodes, ...prompt.nodes, player.node, h("div", {}, h("p", { class: "lmw-caption" }, "The text"), text),
@@ -68,12 +70,12 @@ function render({ model, el }) {
     player.draw();
     if (!given) return;
     const n = Math.min(model.get("step"), steps), first = given.length, t = first + n, all = first + steps, { tokenizer } = runner;
-    panels[0].draw("Without a cache", all, t, t);
-    panels[1].draw("With a cache", all, t, n ? 1 : t);
+    panels[0].draw(all, t, t);
+    panels[1].draw(all, t, n ? 1 : t);
     const counts = Array.from({ length: n + 1 }, (_, i) => [multiplications(0, first + i, sizes), i ? multiplications(first + i - 1, 1, sizes) : multiplications(0, first, sizes)]);
     const sum = (k) => counts.reduce((total, pair) => total + pair[k], 0), [without, cached] = counts.at(-1), bytes = 2 * sizes.layers * sizes.dim * t * 4;
     const line = (name, id, a, b) => h("tr", { "data-row": id, "data-without": a, "data-with": b }, h("th", { scope: "row" }, name), h("td", { class: "lmw-number" }, grouped(a)), h("td", { class: "lmw-number" }, grouped(b)));
-    numbers.replaceChildren(h("table", { class: "lmw-table lmw-kv-counts" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "At this step"), h("td", { class: "lmw-number" }, "Without"), h("th", { scope: "col" }, "With"))),
+    numbers.replaceChildren(h("table", { class: "lmw-table lmw-kv-counts" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "At this step"), h("th", { scope: "col" }, "Without"), h("th", { scope: "col" }, "With"))),
       h("tbody", {}, line("tokens computed", "tokens", t, n ? 1 : t), line("multiplications", "now", without, cached), line("multiplications so far", "all", sum(0), sum(1)), line("bytes of keys and values that are kept", "bytes", 0, bytes))));
     const shown = written?.slice(0, n) ?? [], whole = tokenizer.extend(model.get("prompt"), shown);
     text.replaceChildren(whole);
@@ -86,7 +88,7 @@ function render({ model, el }) {
     written = given = null;
     text.replaceChildren();
     numbers.replaceChildren();
-    for (const it of panels) it.node.replaceChildren();
+    for (const it of panels) it.clear();
     if (typeof found === "string") return say(found);
     if (found.length + steps > LONGEST) return say(`The prompt has ${found.length} tokens, ${runner.start.length ? "the start included" : "as the model reads it"}. There is room for ${LONGEST - steps} in the picture; shorten it.`);
     given = found;
@@ -121,7 +123,7 @@ function render({ model, el }) {
         texts.push(found.join(" "));
       }
       rows.push({ length, spent, same: new Set(texts).size === 1 });
-      times.replaceChildren(h("table", { class: "lmw-table" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Tokens in all"), h("td", { class: "lmw-number" }, "Without"), h("th", { scope: "col" }, "With"), h("th", { scope: "col" }, "Times as fast"), h("th", { scope: "col" }, "Same tokens"))),
+      times.replaceChildren(h("table", { class: "lmw-table" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Tokens in all"), h("th", { scope: "col" }, "Without"), h("th", { scope: "col" }, "With"), h("th", { scope: "col" }, "Times as fast"), h("th", { scope: "col" }, "Same tokens"))),
         h("tbody", {}, rows.map(({ length: n, spent: [a, b], same }) => h("tr", { "data-length": n, "data-same": String(same) }, h("th", { scope: "row" }, n), h("td", { class: "lmw-number" }, `${a.toFixed(0)} ms`), h("td", { class: "lmw-number" }, `${b.toFixed(0)} ms`), h("td", { class: "lmw-number" }, (a / b).toFixed(1)), h("td", { class: "lmw-number" }, same ? "yes" : "no"))))));
     }
     clock.textContent = `The shortest of ${REPEATS} runs each, on this device.`;
