@@ -16,29 +16,10 @@ from lmcore.check.diagnose import examine
 from lmcore.check.run import Answer, Case, run_case
 from lmcore.check.values import EQUALITIES, NOT_INSTALLED, difference
 from lmcore.wordpiece import BERT_SPECIAL, WordPiece
+from tests.answers import drawn, integers, reference, same
 
 B, T, C, V, W = 3, 7, 5, 11, 4
 IGNORED = -100
-
-
-def reference(name):
-    return exercises.get(name).reference
-
-
-def drawn(*shape, seed=7):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def integers(most, *shape, seed=7):
-    return torch.randint(most, shape, generator=torch.Generator().manual_seed(seed))
-
-
-def same(got, want, leaves):
-    """Equal values, and equal gradients of a weighted sum."""
-    torch.testing.assert_close(got, want)
-    weights = drawn(*want.shape, seed=99)
-    for one, other in zip(*(torch.autograd.grad((y * weights).sum(), leaves) for y in (got, want)), strict=True):
-        torch.testing.assert_close(one, other)
 
 
 # Chapter 13

@@ -15,28 +15,9 @@ from lmcore.check.diagnose import examine
 from lmcore.check.run import Case, run_case
 from lmcore.check.values import NOT_INSTALLED, difference
 from lmcore.gpt import GPT, GPTConfig, next_token_loss
+from tests.answers import drawn, integers, reference, same
 
 B, T, S, C, H, V = 3, 5, 7, 6, 2, 11
-
-
-def reference(name):
-    return exercises.get(name).reference
-
-
-def drawn(*shape, seed=7):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def integers(most, *shape, seed=7):
-    return torch.randint(most, shape, generator=torch.Generator().manual_seed(seed))
-
-
-def same(got, want, leaves):
-    """Equal values, and equal gradients of a weighted sum."""
-    torch.testing.assert_close(got, want)
-    weights = drawn(*want.shape, seed=99)
-    for one, other in zip(*(torch.autograd.grad((y * weights).sum(), leaves) for y in (got, want)), strict=True):
-        torch.testing.assert_close(one, other)
 
 
 def small_gpt(layers=2, std=0.5, **how):

@@ -14,28 +14,13 @@ from lmcore.check import llama, swap
 from lmcore.check.diagnose import examine
 from lmcore.llama import Llama
 from lmcore.pretrained import from_huggingface, llama_names, to_huggingface
+from tests.answers import drawn, reference, same
 
 B, T, C, V, W, G, H, D = 3, 7, 5, 11, 13, 2, 6, 4
 
 
-def reference(name):
-    return exercises.get(name).reference
-
-
-def drawn(*shape, seed=7):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def integers(low, high, *shape, seed=7):
     return torch.randint(low, high, shape, generator=torch.Generator().manual_seed(seed))
-
-
-def same(got, want, leaves):
-    """Equal values, and equal gradients of a weighted sum."""
-    torch.testing.assert_close(got, want)
-    weights, again = drawn(*want.shape, seed=99), {"retain_graph": True}
-    for one, other in zip(*(torch.autograd.grad((y * weights).sum(), leaves, **again) for y in (got, want)), strict=True):
-        torch.testing.assert_close(one, other)
 
 
 # Chapter 18
