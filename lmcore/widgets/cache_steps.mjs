@@ -75,7 +75,7 @@ function render({ model, el }) {
     const counts = Array.from({ length: n + 1 }, (_, i) => [multiplications(0, first + i, sizes), i ? multiplications(first + i - 1, 1, sizes) : multiplications(0, first, sizes)]);
     const sum = (k) => counts.reduce((total, pair) => total + pair[k], 0), [without, cached] = counts.at(-1), bytes = 2 * sizes.layers * sizes.dim * t * 4;
     const line = (name, id, a, b) => h("tr", { "data-row": id, "data-without": a, "data-with": b }, h("th", { scope: "row" }, name), h("td", { class: "lmw-number" }, grouped(a)), h("td", { class: "lmw-number" }, grouped(b)));
-    numbers.replaceChildren(h("table", { class: "lmw-table lmw-kv-counts" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "At this step"), h("th", { scope: "col" }, "Without"), h("th", { scope: "col" }, "With"))),
+    numbers.replaceChildren(h("table", { class: "lmw-table lmw-kv-counts" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "At this step"), h("th", { scope: "col", class: "lmw-number" }, "Without"), h("th", { scope: "col" }, "With"))),
       h("tbody", {}, line("tokens computed", "tokens", t, n ? 1 : t), line("multiplications", "now", without, cached), line("multiplications so far", "all", sum(0), sum(1)), line("bytes of keys and values that are kept", "bytes", 0, bytes))));
     const shown = written?.slice(0, n) ?? [], whole = tokenizer.extend(model.get("prompt"), shown);
     text.replaceChildren(whole);
@@ -123,7 +123,7 @@ function render({ model, el }) {
         texts.push(found.join(" "));
       }
       rows.push({ length, spent, same: new Set(texts).size === 1 });
-      times.replaceChildren(h("table", { class: "lmw-table" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Tokens in all"), h("th", { scope: "col" }, "Without"), h("th", { scope: "col" }, "With"), h("th", { scope: "col" }, "Times as fast"), h("th", { scope: "col" }, "Same tokens"))),
+      times.replaceChildren(h("table", { class: "lmw-table" }, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Tokens in all"), h("th", { scope: "col", class: "lmw-number" }, "Without"), h("th", { scope: "col" }, "With"), h("th", { scope: "col" }, "Times as fast"), h("th", { scope: "col" }, "Same tokens"))),
         h("tbody", {}, rows.map(({ length: n, spent: [a, b], same }) => h("tr", { "data-length": n, "data-same": String(same) }, h("th", { scope: "row" }, n), h("td", { class: "lmw-number" }, `${a.toFixed(0)} ms`), h("td", { class: "lmw-number" }, `${b.toFixed(0)} ms`), h("td", { class: "lmw-number" }, (a / b).toFixed(1)), h("td", { class: "lmw-number" }, same ? "yes" : "no"))))));
     }
     clock.textContent = `The shortest of ${REPEATS} runs each, on this device.`;
