@@ -2,8 +2,9 @@
 
 jupyter-cache compares code cells only, so after a change in the package it would serve yesterday's numbers. Here the cache
 folder is named after everything else a cell's output depends on (:func:`cache_key`): the package's files, the installed
-versions, the Python version, the device, scale and seed and the real corpora at hand. The recorded runs are kept track of page
-by page (:func:`records_key`), so that a new record executes the pages that show it and no others.
+versions, the Python version, the device, scale and seed and the real corpora at hand. The recorded runs, and what an exercise's
+check says, are kept track of page by page (:func:`records_key`), so that a new record executes the pages that show it and no
+others.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from sphinx.environment import BuildEnvironment
 from lmcore import device
 
 PACKAGE = Path(__file__).parents[1]
-NOT_COMPUTED = ("site", "assets", "__pycache__")  # parts of the package that no cell's output depends on
+NOT_COMPUTED = ("site", "assets", "check", "__pycache__")  # parts of the package that no chapter's output depends on
 STYLE = PACKAGE / "assets" / "matplotlibrc"
 KERNEL = """\
 c = get_config()
@@ -55,14 +56,18 @@ def cache_key() -> str:
 def records_key(book: Path, docname: str) -> str:
     """Sixteen hexadecimal digits that change with the recorded runs that a page shows.
 
-    A chapter shows its own and those of the recipes that its text names; any other page may show all of them.
+    A chapter shows its own and those of the recipes that its text names; any other page may show all of them. The pages of
+    exercises show none: they show what a check says.
     """
     page = book / f"{docname}.md"
+    digest = hashlib.sha256()
+    if docname.startswith("exercises/"):
+        _add_files(digest, (PACKAGE / "check").rglob("*"))
+        return digest.hexdigest()[:16]
     records = (book / "chapters" / "ledger").glob("*.json")
     if re.match(r"\d", page.stem):
         text = page.read_text(encoding="utf-8")
         records = (path for path in records if path.stem == page.stem or f'"{path.stem}"' in text)
-    digest = hashlib.sha256()
     _add_files(digest, records)
     return digest.hexdigest()[:16]
 
