@@ -100,18 +100,6 @@ def _question(content: dict[str, Any]) -> QuestionRecord:
     )
 
 
-@dataclass(frozen=True)
-class About:
-    """What holds for the whole class; every report says it. ``about.json`` in the folder of grades holds the same."""
-
-    title: str  # the name of the folder of submissions
-    edition: str  # of the exercises
-    isolation: str  # bubblewrap, user or trust
-    weaker: tuple[str, ...]  # what this isolation does not guarantee, a sentence each
-    partial: float  # the most that an answer which is right on some cases gets, as a share of the points
-    questions: tuple[tuple[str, str, int], ...]  # name, chapter and points of each, in the order of the book
-
-
 def read(path: Path) -> Record:
     """The record in a file.
 
