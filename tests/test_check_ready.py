@@ -3,16 +3,21 @@
 import cProfile
 import functools
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.attention.flex_attention import flex_attention
 from torch.nn.functional import layer_norm as imported
+from torch.overrides import BaseTorchFunctionMode, _len_torch_function_stack
 
 from exercises.grader.exercise import Exercise, hidden, public
 from lmcore.attention import masked_softmax
-from lmcore.check import sources
+from lmcore.check import ready, sources
 from lmcore.check.diagnose import examine
 from lmcore.check.question import Question
 from lmcore.check.ready import ATTENTION, ReadyMadeError, guarded, named, profile_kept
@@ -24,6 +29,26 @@ CASE = Case((torch.randn(5, 7, generator=torch.Generator().manual_seed(3)),), "a
 
 def helper(x):
     return imported(x, (7,))
+
+
+def twice(x):
+    with suppress(ReadyMadeError):
+        helper(x)
+    return helper(x)
+
+
+def in_a_thread(x):
+    found = []
+
+    def work():
+        with suppress(ReadyMadeError):
+            helper(x)
+        found.append(1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    return found
 
 
 DOORS = {
@@ -41,6 +66,14 @@ DOORS = {
     "the same in evaluation": lambda x: nn.MultiheadAttention(7, 1).eval()(x, x, x)[0],
     "a layer": lambda x: nn.TransformerEncoderLayer(7, 1)(x),
     "the package": lambda x: masked_softmax(x),
+    "called by C": lambda x: list(map(torch.layer_norm, [x], [(7,)])),
+    "bound in C": functools.partial(lambda call, x: call(x, (7,)), functools.partial(torch.layer_norm)),
+    "caught, and called once more": lambda x: twice(x),
+    "in a thread": lambda x: in_a_thread(x),
+    "in a pool": lambda x: ThreadPoolExecutor(1).submit(helper, x).result(),
+    "torch's second implementation": lambda x: torch._refs.nn.functional.layer_norm(x, (7,)),
+    "private attention": lambda x: torch._scaled_dot_product_attention_math(x, x, x)[0],
+    "attention for the processor": lambda x: torch._scaled_dot_product_flash_attention_for_cpu(*[x[None, None]] * 3)[0],
 }
 
 
@@ -48,9 +81,15 @@ DOORS = {
 def test_a_ready_made_function_is_refused(door):
     given = run_case(DOORS[door], CASE, ready=READY)
     assert (given.status, given.error) == ("raised", "ReadyMadeError")
-    assert "asks you to write" in given.message or "book's own" in given.message or "torch.ops" in given.message
+    assert (
+        "asks you to write" in given.message
+        or "book's own" in given.message
+        or "goes round the functions of torch" in given.message
+    )
     assert run_case(DOORS[door], CASE).status == "ok"
     assert sys.getprofile() is None
+    assert threading.getprofile() is None
+    assert not _len_torch_function_stack()
 
 
 def test_everything_else_may_be_called():
@@ -68,6 +107,49 @@ def test_what_runs_round_the_function_may_call_it():
     assert student(imported(CASE.args[0], (7,))).shape == (5, 7)
     with pytest.raises(ReadyMadeError):
         guarded(helper, READY)(CASE.args[0])
+
+
+def test_what_a_function_returns_for_later_is_looked_at_too():
+    def items(x):
+        yield x + 1
+        yield imported(x, (7,))
+
+    class Layer(nn.Module):
+        def forward(self, x):
+            return imported(x, (7,))
+
+    made = guarded(items, READY)(CASE.args[0])
+    assert torch.equal(next(made), CASE.args[0] + 1)
+    for call in (lambda: next(made), lambda: guarded(Layer, READY)()(CASE.args[0])):
+        with pytest.raises(ReadyMadeError):
+            call()
+    assert list(guarded(lambda x: map(abs, x), READY)([-1, 2])) == [1, 2]
+    assert guarded(nn.Linear, READY)(7, 3)(CASE.args[0]).shape == (5, 3)
+
+
+def test_the_line_of_the_call_is_named():
+    assert "line" in run_case(helper, CASE, ready=READY).line
+
+
+def test_a_package_that_is_not_written_in_python():
+    tokenizers = pytest.importorskip("tokenizers")
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    assert run_case(lambda x: tokenizer.encode("low").ids, CASE).status == "ok"
+    assert run_case(lambda x: tokenizer.encode("low").ids, CASE, ready=("tokenizers",)).error == "ReadyMadeError"
+
+
+def test_flexible_attention():
+    with pytest.raises(ReadyMadeError):
+        guarded(lambda x: flex_attention(*[x[None, None]] * 3), READY)(CASE.args[0])
+
+
+def test_a_name_of_another_version_is_passed_over(monkeypatch):
+    assert run_case(lambda x: x, CASE, ready=("torch.no_such_function", *ATTENTION)).status == "ok"
+    monkeypatch.setattr(ready, "SOMETIMES", (*ready.SOMETIMES, "torch.of_another_version", "not_installed"))
+    assert named("torch.of_another_version") is None
+    assert named("not_installed") is None
+    for name in (*ready.ATTENTION, *ready.RNN, *ready.LSTM, *ready.GRU, *ready.TOKENIZERS):
+        named(name)
 
 
 def test_the_profile_function_is_put_back(monkeypatch):
@@ -93,7 +175,11 @@ def test_a_profile_function_left_behind_is_taken_away():
     """As when a time limit strikes just while the guard puts it back."""
     with profile_kept():
         sys.setprofile(lambda *_: None)
+        threading.setprofile(lambda *_: None)
+        BaseTorchFunctionMode().__enter__()
     assert sys.getprofile() is None
+    assert threading.getprofile() is None
+    assert not _len_torch_function_stack()
 
 
 def test_a_profiler_written_in_c_goes_on():
@@ -107,7 +193,7 @@ def test_a_profiler_written_in_c_goes_on():
 def test_names_are_found_or_refused():
     assert named("torch.nn.functional.layer_norm") is F.layer_norm
     assert named("torch.nn.MultiheadAttention.forward") is nn.MultiheadAttention.forward
-    for name in ("torch.nn.functional.layernorm", "no_such_package.function"):
+    for name in ("torch.nn.functional.layernorm", "no_such_package.function", "no_such_package"):
         with pytest.raises(ValueError, match=f"there is no function {name}"):
             named(name)
 
