@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lmcore.check import check, sources
-from lmcore.check.diagnose import diagnose, examine
+from lmcore.check.diagnose import MOSTLY, diagnose, examine
 from lmcore.check.question import Mistake, Question
 from lmcore.check.run import Answer, Case, run_case
 from tests.answers import raises, run_forever
@@ -43,14 +43,53 @@ def kind_of(question, function):
     return examine(question, function).kind
 
 
-def test_a_mistake_is_recognised_only_if_every_case_agrees():
+def test_a_mistake_is_recognised_where_every_case_agrees():
     question = make_question(square, [doubled, negative])
     assert kind_of(question, square) == "passed"
     result = examine(question, lambda x: 2 * x)
     assert (result.kind, result.hint, result.recognised) == ("doubled", "You doubled.", True)
-    assert kind_of(question, lambda x: 2 * x if x < 6 else x) == "value"  # differs from it on the hidden case
+
+
+def test_a_mistake_that_explains_most_is_named_as_such():
+    question = make_question(square, [doubled, negative], inputs=((3,), (5,), (11,)))
+    for other_on_hidden in (lambda x: 2 * x if x != 7 else x, lambda x: 2 * x if x != 11 else x):
+        result = examine(question, other_on_hidden)
+        assert (result.kind, result.hint) == ("doubled", f"{MOSTLY}\nYou doubled.")
     public = question.only(lambda case: case.public)
-    assert kind_of(public, lambda x: 2 * x if x < 6 else x) == "doubled"
+    assert examine(public, lambda x: 2 * x if x != 7 else x).hint == "You doubled."
+    for no_majority in (
+        lambda x: {3: 2 * x, 5: -x * x}.get(x, x),  # one case each, and one of neither
+        lambda x: x * x if x == 3 else 2 * x,  # explained twice, contradicted once
+    ):
+        assert kind_of(question, no_majority) == "value"
+    wrong_where_hidden = examine(question, lambda x: 2 * x if x == 7 else x * x)
+    assert wrong_where_hidden.kind == "value"
+    assert "doubled" not in str(wrong_where_hidden)  # nothing said of a hidden case
+
+
+def test_two_mistakes_that_explain_as_much_are_not_named():
+    def doubled_too(x):
+        """You doubled as well."""
+        return 2 * x if x != 5 else 0
+
+    def doubled_three(x):
+        """You doubled a third time."""
+        return 2 * x if x != 3 else 0
+
+    question = make_question(square, [doubled_too, doubled_three], inputs=((3,), (5,), (11,)))
+    assert kind_of(question, lambda x: 2 * x) == "value"
+
+
+def test_an_answer_that_ended_its_process_is_told_so():
+    question = make_question(square, [doubled])
+    died = [Answer("died", message="ended its process"), *[Answer("skipped")] * 2]
+    result = diagnose(question, died)
+    assert (result.kind, result.hint) == ("died", "f ended its process, so nothing came back from it.")
+    assert "nothing: the process ended" in str(result)
+    good = [Answer("ok", value=4), Answer("ok", value=25)]
+    result = diagnose(question, [*good, Answer("died", message="sent 7, the hidden input")])
+    assert "7" not in str(result).replace("2 public", "")
+    assert result.kind == "died"
 
 
 @pytest.mark.parametrize(

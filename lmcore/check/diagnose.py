@@ -6,10 +6,13 @@ Hidden cases are graded but never described: feedback about them names no input,
 import builtins
 from collections.abc import Callable, Sequence
 
+from lmcore.check.patterns import pattern
 from lmcore.check.question import Question
 from lmcore.check.result import Example, Result
 from lmcore.check.run import Answer, wrong_call
 from lmcore.check.values import show, type_name
+
+MOSTLY = "Not all of it fits, but this mistake explains most of what differs:"
 
 
 def examine(question: Question, function: Callable, device: str = "cpu") -> Result:
@@ -32,10 +35,24 @@ def diagnose(question: Question, answers: Sequence[Answer]) -> Result:
         return _result(question, answers, "unwritten", hint)
     if known := question.mistaken_for(answers):
         return _result(question, answers, known[0], "\n".join(question.mistakes[key].hint for key in known), recognised=True)
+    if nearly := _nearly_known(question, answers):
+        return _result(question, answers, nearly, f"{MOSTLY}\n{question.mistakes[nearly].hint}", recognised=True)
     i = min((i for i, ok in enumerate(passed) if not ok), key=lambda i: (not question.cases[i].public, i))
     if question.cases[i].public:
-        return _result(question, answers, *_public_hint(question, answers[i], question.expected[i]))
+        kind, hint = _public_hint(question, answers[i], question.expected[i])
+        return _result(question, answers, kind, hint + (_common(question, answers) if kind in ("value", "shape") else ""))
     return _result(question, answers, *_hidden_hint(question, answers[i], question.expected[i]))
+
+
+def _nearly_known(question: Question, answers: Sequence[Answer]) -> str:
+    """The known mistake that fits all public cases, or else most of what is wrong; nothing if there is none."""
+    seen = [case.public for case in question.cases]
+    public = question.only(lambda case: case.public)
+    given = [answer for answer, shown in zip(answers, seen, strict=True) if shown]
+    if all(public.passed(got, want) for got, want in zip(given, public.expected, strict=True)):
+        return ""
+    fits = public.mistaken_for(given)
+    return fits[0] if len(fits) == 1 else public.mostly(given)
 
 
 def _public_hint(question: Question, got: Answer, want: Answer) -> tuple[str, str]:
@@ -44,6 +61,8 @@ def _public_hint(question: Question, got: Answer, want: Answer) -> tuple[str, st
     at = f", at {got.line}" if got.line else ""
     if got.status == "timeout":
         return "timeout", f"{name} did not finish within {got.message}. Does every loop end? Does each turn make progress?"
+    if got.status == "died":
+        return "died", f"{name} {got.message}, so nothing came back from it."
     if got.status == "unwritten":
         return "unwritten", f"{name} raises NotImplementedError on this input: this part is not written yet."
     if got.status == "raised" and want.status == "raised":
@@ -68,6 +87,17 @@ def _public_hint(question: Question, got: Answer, want: Answer) -> tuple[str, st
     return found.kind, f"The result differs from the expected one: {found}."
 
 
+def _common(question: Question, answers: Sequence[Answer]) -> str:
+    """What the numbers of all public cases have in common, as a sentence that follows a hint, or nothing."""
+    pairs = [
+        (got.value, want.value)
+        for case, got, want in zip(question.cases, answers, question.expected, strict=True)
+        if case.public and got.status == want.status == "ok"
+    ]
+    words = pattern(pairs, question.rtol, question.atol)
+    return f" {words}" if words else ""
+
+
 def _type_hint(name: str, got: str, want: Answer) -> str:
     expected = type_name(want.value)
     article = "" if want.value is None else "an " if expected[0] in "aeiou" else "a "
@@ -84,6 +114,8 @@ def _hidden_hint(question: Question, got: Answer, want: Answer) -> tuple[str, st
     error = got.error if hasattr(builtins, got.error) else "an error"  # a student may name an error after the input
     if got.status == "timeout":
         kind, says = "timeout", "does not finish in time"
+    elif got.status == "died":
+        kind, says = "died", "ends its process or needs too much memory"
     elif got.status == "raised" and want.status != "raised":
         kind, says = "raises", f"raises {error}"
     elif got.status == want.status == "ok" and question.agree(got, want):
@@ -115,6 +147,8 @@ def _example(question: Question, i: int, got: Answer) -> Example:
         "timeout": "no answer in time",
         "unsupported": got.message,
         "unwritten": "not written yet",
+        "died": "nothing: the process ended",
+        "skipped": "not run",
     }[got.status]
     if got.changed:
         outcome += f"\nand {' and '.join(question.parameters[k] for k in got.changed)} was changed"

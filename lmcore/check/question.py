@@ -75,6 +75,25 @@ class Question:
         exact = [k for k in fits if all(a.changed == m.changed for a, m in zip(answers, self.mistakes[k].answers, strict=True))]
         return exact or fits
 
+    def mostly(self, answers: Sequence[Answer]) -> str:
+        """The one known mistake that explains most of what is wrong with ``answers``, or nothing.
+
+        For a mistake, count the cases that it gets wrong and that the answers get wrong in the same way, and take away
+        those that contradict it: the mistake gets them wrong, the answers do not. It must be left with more than half of
+        the cases that are wrong, and no other mistake with as many.
+        """
+        wrong = [not self.passed(got, want) for got, want in zip(answers, self.expected, strict=True)]
+        counts = {}
+        for key, mistake in self.mistakes.items():
+            count = 0
+            for got, want, known, fails in zip(answers, self.expected, mistake.answers, wrong, strict=True):
+                if not self.passed(known, want):
+                    count += 1 if fails and got.status == "ok" and self.agree(got, known) else 0 if fails else -1
+            counts[key] = count
+        best = max(counts, key=lambda key: counts[key], default="")
+        alone = sum(count == counts.get(best) for count in counts.values()) == 1
+        return best if alone and 2 * counts[best] > sum(wrong) else ""
+
     def only(self, keep: Callable[[Case], bool]) -> "Question":
         """The same question with the cases for which ``keep`` is true."""
         chosen = [i for i, case in enumerate(self.cases) if keep(case)]
