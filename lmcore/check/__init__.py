@@ -10,6 +10,7 @@
 ``ready``            functions that a student's function may not call, as they are the answer
 ``question``         what a check knows about an exercise
 ``patterns``         what wrong numbers have in common
+``patterns``         what wrong numbers have in common
 ``diagnose``         which known mistake was made, or what else to look at
 ``result``           what the student sees
 ``sources``          where the questions lie: a student pack's file, or a checkout's banks
