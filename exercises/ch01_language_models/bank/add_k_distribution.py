@@ -158,4 +158,5 @@ EXERCISE = Exercise(
         list_in_vocabulary_order,
     ],
     cases=cases,
+    ready=("lmcore",),
 )

@@ -162,4 +162,5 @@ EXERCISE = Exercise(
         first_sentence,
     ],
     cases=cases,
+    ready=("lmcore",),
 )

@@ -253,4 +253,5 @@ EXERCISE = Exercise(
     ],
     cases=cases,
     equivalent={"0 → -1 #2": "a bigram that was never seen: −1 minus the discount is below 0 too, and max(…, 0) makes it 0"},
+    ready=("lmcore",),
 )

@@ -7,6 +7,7 @@ from itertools import pairwise
 from exercises.ch02_tokens.bank.count_pairs import count_pairs
 from exercises.ch02_tokens.bank.merge_pair import merge_pair
 from exercises.grader.exercise import Exercise, hidden, public
+from lmcore.check.ready import TOKENIZERS
 from lmcore.check.run import Case
 
 
@@ -247,4 +248,5 @@ EXERCISE = Exercise(
         one_string,
     ],
     cases=cases,
+    ready=(*TOKENIZERS, "lmcore"),
 )

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 
 from exercises.grader.exercise import Exercise, hidden, public
+from lmcore.check.ready import TOKENIZERS
 from lmcore.check.run import Case
 
 
@@ -221,4 +222,5 @@ EXERCISE = Exercise(
         joined_keys,
     ],
     cases=cases,
+    ready=(*TOKENIZERS, "lmcore"),
 )

@@ -5,6 +5,7 @@ import re
 from itertools import pairwise
 
 from exercises.grader.exercise import Exercise, hidden, public
+from lmcore.check.ready import TOKENIZERS
 from lmcore.check.run import Case
 
 
@@ -267,4 +268,5 @@ EXERCISE = Exercise(
         changes_its_input,
     ],
     cases=cases,
+    ready=(*TOKENIZERS, "lmcore"),
 )

@@ -4,6 +4,7 @@ import random
 
 from exercises.grader.exercise import Exercise, hidden, public
 from lmcore import UNK
+from lmcore.check.ready import TOKENIZERS
 from lmcore.check.run import Case
 
 
@@ -294,4 +295,5 @@ EXERCISE = Exercise(
         string_for_unknown,
     ],
     cases=cases,
+    ready=(*TOKENIZERS, "lmcore"),
 )

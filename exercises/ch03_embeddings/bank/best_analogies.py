@@ -220,4 +220,5 @@ EXERCISE = Exercise(
         gives_the_cosines,
     ],
     cases=cases,
+    ready=("lmcore",),
 )

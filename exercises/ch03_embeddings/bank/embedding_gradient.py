@@ -146,4 +146,5 @@ EXERCISE = Exercise(
         only_seen_rows,
     ],
     cases=cases,
+    ready=("lmcore",),
 )

@@ -182,4 +182,5 @@ EXERCISE = Exercise(
         "-1 → 1": "centre * context is a matrix: axis 1 is its last",
         "-1 → 1 #4": "the scores of the noise are a matrix: axis 1 is its last",
     },
+    ready=("lmcore",),
 )

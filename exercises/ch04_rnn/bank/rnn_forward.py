@@ -5,6 +5,7 @@ import random
 import torch
 
 from exercises.grader.exercise import Exercise, hidden, normal, public
+from lmcore.check.ready import RNN
 from lmcore.check.run import Case
 
 
@@ -274,4 +275,5 @@ EXERCISE = Exercise(
         only_the_states,
     ],
     cases=cases,
+    ready=(*RNN, "lmcore"),
 )

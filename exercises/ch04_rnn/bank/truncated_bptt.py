@@ -298,4 +298,5 @@ EXERCISE = Exercise(
     cases=cases,
     probe="gradients",
     atol=1e-5,
+    ready=("lmcore",),
 )

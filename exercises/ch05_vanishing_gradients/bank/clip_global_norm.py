@@ -7,6 +7,13 @@ import torch
 from exercises.grader.exercise import Exercise, hidden, normal, public
 from lmcore.check.run import Case
 
+READY = (
+    "torch.nn.utils.clip_grad_norm_",
+    "torch.nn.utils.get_total_norm",
+    "torch.nn.utils.clip_grads_with_norm_",
+    "lmcore",
+)
+
 
 def clip_global_norm(grads, max_norm):
     norm = sum((g**2).sum() for g in grads).sqrt()
@@ -17,12 +24,9 @@ def clip_global_norm(grads, max_norm):
 # Right, written differently
 
 
-def with_torch(grads, max_norm):
-    parameters = [torch.nn.Parameter(torch.zeros_like(g)) for g in grads]
-    for parameter, g in zip(parameters, grads, strict=True):
-        parameter.grad = g.clone()
-    torch.nn.utils.clip_grad_norm_(parameters, max_norm)
-    return [parameter.grad for parameter in parameters]
+def norm_of_norms(grads, max_norm):
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in grads]))
+    return [g / torch.clamp(norm / max_norm, min=1.0) for g in grads]
 
 
 def as_one_vector(grads, max_norm):
@@ -214,7 +218,7 @@ EXERCISE = Exercise(
     difficulty=1,
     points=2,
     reference=clip_global_norm,
-    right=[with_torch, as_one_vector, number_by_number],
+    right=[norm_of_norms, as_one_vector, number_by_number],
     wrong=[
         tensor_by_tensor,
         global_norm_for_long_ones,
@@ -241,4 +245,5 @@ EXERCISE = Exercise(
         in_a_tuple,
     ],
     cases=cases,
+    ready=READY,
 )

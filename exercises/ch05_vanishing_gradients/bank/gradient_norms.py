@@ -278,4 +278,5 @@ EXERCISE = Exercise(
     ],
     cases=cases,
     atol=1e-12,
+    ready=("lmcore",),
 )

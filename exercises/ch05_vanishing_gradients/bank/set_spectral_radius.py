@@ -224,4 +224,5 @@ EXERCISE = Exercise(
         the_radius,
     ],
     cases=cases,
+    ready=("lmcore",),
 )

@@ -266,4 +266,5 @@ EXERCISE = Exercise(
         from_the_start_and_padding,
     ],
     cases=cases,
+    ready=("lmcore",),
 )

@@ -316,4 +316,5 @@ EXERCISE = Exercise(
         lists_shared,
     ],
     cases=cases,
+    ready=("lmcore",),
 )

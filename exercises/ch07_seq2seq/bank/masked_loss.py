@@ -9,6 +9,7 @@ from exercises.grader.exercise import Exercise, hidden, normal, public
 from lmcore.check.run import Case
 
 IGNORE = -100
+READY = ("torch.nn.functional.cross_entropy", "torch._C._nn.cross_entropy_loss", "lmcore")
 
 
 def masked_loss(logits, targets):
@@ -19,10 +20,6 @@ def masked_loss(logits, targets):
 
 
 # Right, written differently
-
-
-def with_the_library(logits, targets):
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORE)
 
 
 def with_a_mask(logits, targets):
@@ -264,7 +261,7 @@ EXERCISE = Exercise(
     difficulty=2,
     points=3,
     reference=masked_loss,
-    right=[with_the_library, with_a_mask, in_loops, with_one_hot_targets, rows_weighted_by_their_tokens],
+    right=[with_a_mask, in_loops, with_one_hot_targets, rows_weighted_by_their_tokens],
     wrong=[
         mean_of_row_means,
         mean_over_rows,
@@ -294,4 +291,5 @@ EXERCISE = Exercise(
     ],
     cases=cases,
     probe="gradients",
+    ready=READY,
 )

@@ -288,4 +288,5 @@ EXERCISE = Exercise(
         as_logical_masks,
     ],
     cases=cases,
+    ready=("lmcore",),
 )
