@@ -1,0 +1,133 @@
+"""The page a student gets: points, what passed, a hint, and one public example that differs.
+
+It shows nothing of a hidden case but how many pass, no line that is meant for a person who grades, and nobody else.
+"""
+
+from pathlib import PurePosixPath
+
+from exercises.grader.pages import (
+    About,
+    banner,
+    chapter_title,
+    count,
+    how_points,
+    joined,
+    named,
+    number,
+    page,
+    points,
+    prose,
+    said,
+    status,
+)
+from exercises.grader.record import QuestionRecord, Record
+from exercises.grader.tally import of_chapter, total
+
+# One kind sentence per outcome.
+WORDS = {
+    "passed": "All of it is right. Well done!",
+    "partly": "You are on the way: some cases pass already.",
+    "failed": "Not there yet. The hint below says where to look first.",
+    "unwritten": "This one was not written yet. The first small step is often a case worked out by hand.",
+    "missing": "No function of this name was found in what you handed in. Was it renamed, or its cell deleted?",
+    "crashed": "The code ended before it gave an answer, so the cases could not be run.",
+}
+
+
+def feedback(record: Record, about: About) -> str:
+    """The page of one student."""
+    handed = [chapter for chapter in about.chapters if of_chapter(record, chapter)]
+    body = f"""<header class="top narrow">
+<p class="over">Feedback · {said(about.title, 120)}</p>
+<h1>{named(record.student, 120)}</h1>
+<p class="score"><strong>{number(record.points)}</strong> of {count(record.possible, "point")}</p>
+<p class="lead">{_lead(record)}</p>
+</header>
+<main class="narrow">
+{banner(about)}
+{_notes(record.notes, "About your file")}
+{joined(_chapter(record, chapter) for chapter in handed)}
+</main>
+<footer class="narrow">
+<p>{_small_print(record, about)}</p>
+</footer>"""
+    return page(f"Feedback for {record.student}: {points(record.points, record.possible)}", body)
+
+
+def _lead(record: Record) -> str:
+    right = sum(question.status == "passed" for question in record.questions)
+    if not record.questions:
+        return "There was no exercise in what you handed in."
+    if right == len(record.questions):
+        return "Everything is right. Well done!"
+    of = f"{right} of {count(len(record.questions), 'question')} {'is' if right == 1 else 'are'} right"
+    if not right:
+        of = "Nothing is all right yet, and that is where learning starts"
+    return f"{of}. Each hint below names one thing to look at; take them one at a time."
+
+
+def _chapter(record: Record, chapter: str) -> str:
+    questions = of_chapter(record, chapter)
+    earned, possible = total(questions.values()), sum(question.possible for question in questions.values())
+    return f"""<section>
+<h2>{said(chapter_title(chapter))} <span class="aside">{points(earned, possible)}</span></h2>
+{joined(_question(question) for question in questions.values())}
+</section>"""
+
+
+def _question(question: QuestionRecord) -> str:
+    parts = [
+        f'<div class="heading"><h3><code>{said(question.name)}</code></h3>'
+        f'<p class="worth">{points(question.points, question.possible)}</p></div>',
+        f"<p>{status(question.status)} <span>{WORDS[question.status]}</span></p>",
+    ]
+    if question.hint and question.status != "passed":
+        parts.append(f'<div class="hint"><h4>Hint</h4>{prose(question.hint)}</div>')
+    parts += [_cases(question), _example(question), _notes(question.notes, "Notes")]
+    return f'<article class="question {question.status}">{joined(parts)}</article>'
+
+
+def _cases(question: QuestionRecord) -> str:
+    if question.status in ("unwritten", "missing", "crashed"):
+        return ""
+    sign = {True: ("passed", "passes"), False: ("failed", "differs")}
+    items = [_case(*sign[ok], said(label, 300)) for label, public, ok in question.cases if public]
+    hidden = [ok for _, public, ok in question.cases if not public]
+    if hidden:
+        text = f"{sum(hidden)} of {count(len(hidden), 'hidden case')}"
+        items.append(_case("passed" if all(hidden) else "failed", "passes" if sum(hidden) == 1 else "pass", text, False))
+    return f'<h4>Cases</h4><ul class="cases">{"".join(items)}</ul>' if items else ""
+
+
+def _case(which: str, verb: str, text: str, verb_first: bool = True) -> str:
+    sign = "✓" if which == "passed" else "✗"
+    words = f'<span class="verb">{verb}</span> {text}' if verb_first else f"{text} {verb}"
+    return f'<li class="{which}"><span class="sign" aria-hidden="true">{sign}</span> <span>{words}</span></li>'
+
+
+def _example(question: QuestionRecord) -> str:
+    if question.example is None:
+        return ""
+    label, *texts = question.example
+    if not any(public and label == known for known, public, _ in question.cases):
+        return ""  # an example is always a public case; what claims another one is not shown
+    rows = "".join(
+        f"<dt>{word}</dt><dd><pre>{said(text, 4000)}</pre></dd>"
+        for word, text in zip(("Called", "Expected", "Got"), texts, strict=True)
+    )
+    return f'<h4>The first case that differs: {said(label, 300)}</h4><dl class="example">{rows}</dl>'
+
+
+def _notes(notes: tuple[str, ...], title: str) -> str:
+    items = "".join(f"<li>{said(note, 500)}</li>" for note in notes)
+    heading = "h2" if title != "Notes" else "h4"
+    return f'<div class="notes"><{heading}>{title}</{heading}><ul>{items}</ul></div>' if notes else ""
+
+
+def _small_print(record: Record, about: About) -> str:
+    name = said(PurePosixPath(record.source).name, 120)
+    edition = f", edition {said(about.edition)}" if about.edition else ""
+    return (
+        f"{how_points(about)} Hidden cases are inputs that nobody sees, so that an answer has to hold in general. "
+        f"Graded from <bdi>{name}</bdi> (SHA-256 {said(record.digest[:12])}){edition}."
+    )
