@@ -37,8 +37,8 @@ def normal(rng: random.Random, *shape: int) -> torch.Tensor:
 
 
 def hint(answer: Callable) -> str:
-    """The hint of a wrong answer: its docstring, one paragraph per line."""
-    paragraphs = (inspect.getdoc(answer) or "").split("\n\n")
+    """The hint of a wrong answer: its own docstring, one paragraph per line."""
+    paragraphs = inspect.cleandoc(answer.__doc__ or "").split("\n\n")  # getdoc would take that of a class it derives from
     return "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
@@ -67,6 +67,7 @@ class Exercise:
         probe: what is done with the function (:data:`lmcore.check.run.PROBES`).
         rtol, atol: the tolerance on floating-point numbers.
         seconds: the time limit of one call.
+        memory_mb: how much memory an answer may take, in all, when it is graded.
         equivalent: mutants of the reference that compute the same, each with the reason.
         ready: functions and packages that no answer may call, as they would be the answer (:mod:`lmcore.check.ready`).
     """
@@ -84,6 +85,7 @@ class Exercise:
     rtol: float = 1e-4
     atol: float = 1e-6
     seconds: float = 5.0
+    memory_mb: int = 1024
     equivalent: Mapping[str, str] = field(default_factory=dict)
     ready: tuple[str, ...] = ()
 
@@ -118,8 +120,10 @@ class Exercise:
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the function's parameters."""
-        return tuple(inspect.signature(self.reference).parameters)
+        """The names of the function's parameters; of a class, those of its constructor."""
+        given = inspect.signature(self.reference).parameters.values()
+        bare = isinstance(self.reference, type) and "__init__" not in vars(self.reference)  # nn.Module's takes anything
+        return () if bare else tuple(parameter.name for parameter in given)
 
     @property
     def facts(self) -> str:
@@ -160,6 +164,7 @@ class Exercise:
             rtol=float(self.rtol),
             atol=float(self.atol),
             seconds=float(self.seconds),
+            memory_mb=self.memory_mb,
             ready=self.ready,
         )
 

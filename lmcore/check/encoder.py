@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lmcore.bert import Bert, Inputs, inputs
-from lmcore.check.swap import put_embeddings
+from lmcore.check.swap import embeddings, in_a_model, put_embeddings
 from lmcore.check.values import NOT_INSTALLED
 
 PAIR = ("The bank was steep.", "She swam.")
@@ -70,3 +70,6 @@ def _versions(model: Bert) -> list[int]:
     """How often each of the tables that the function is given was changed in place."""
     parts = model.tokens, model.positions, model.segments, model.norm
     return [parameter._version for part in parts for parameter in part.parameters()]
+
+
+in_embeddings = in_a_model(embeddings, in_minilm)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from lmcore.attention import Cache, MultiHeadAttention
 from lmcore.bpe import BPE
-from lmcore.check.swap import VOCABULARY, Swap, ids_like, replace_forward, with_checkpoint
+from lmcore.check.swap import VOCABULARY, Swap, ids_like, in_a_model, replace_forward, with_checkpoint
 from lmcore.check.values import NOT_INSTALLED
 from lmcore.gpt import GPT, GPTConfig
 from lmcore.pretrained import gpt2_names
@@ -226,3 +226,7 @@ def in_gpt2(function: Callable, device: torch.device) -> dict[str, Any] | str:
             attention.__dict__.pop("forward", None)  # its own again
     loss = F.cross_entropy(logits[0, :-1], ids[0, 1:])
     return {"loss": loss.item(), "likeliest": tokenizer.decode([int(logits[0, -1].argmax())])}
+
+
+in_causal, in_losses = map(in_a_model, (causal, losses))
+in_cached = in_a_model(cached, in_gpt2, "GPT-2")

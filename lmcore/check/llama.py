@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lmcore.attention import causal_mask, scaled_dot_product
 from lmcore.blocks import RMSNorm
-from lmcore.check.swap import VOCABULARY, Swap, ids_like, replace_forward, with_checkpoint
+from lmcore.check.swap import VOCABULARY, Swap, ids_like, in_a_model, replace_forward, with_checkpoint
 from lmcore.llama import Llama, LlamaConfig
 from lmcore.pretrained import llama_names
 
@@ -100,3 +100,6 @@ def pooled(weight: Tensor, heads: int, groups: int) -> Swap | None:
         layer.self_attn._project_self = project
 
     return Swap(model, lambda: model(ids), put, torch.Size((groups * width, dim)), llama_names(model.config))
+
+
+in_norms, in_networks, in_shared_heads, in_pooled = map(in_a_model, (norms, networks, shared_heads, pooled))

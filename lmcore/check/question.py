@@ -33,6 +33,7 @@ class Question:
     rtol: float = 1e-4
     atol: float = 1e-6
     seconds: float = 5.0
+    memory_mb: int = 1024  # for the whole process that answers, when it is graded
     ready: tuple[str, ...] = ()  # what may not be called
 
     def answers(self, function: Callable, device: str = "cpu") -> list[Answer]:

@@ -5,6 +5,8 @@ call can happen in the notebook, or in a sandboxed process that knows no expecte
 """
 
 import dis
+import functools
+import importlib
 import inspect
 import linecache
 import math
@@ -18,11 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from lmcore.check import gpt2, llama, swap
-from lmcore.check.encoder import in_minilm
 from lmcore.check.limit import TimeLimitError, call_within
 from lmcore.check.ready import guarded, profile_kept
-from lmcore.check.stack import step_and_stack
 from lmcore.check.values import UnsupportedError, difference, plain
 
 
@@ -43,8 +42,9 @@ class Answer:
     """What one call did.
 
     ``status`` is ``ok`` (``value`` is set), ``raised`` (``error``, ``message`` and ``line`` are set), ``unwritten``
-    (the stub's ``NotImplementedError``), ``unsupported`` (``message`` names the type returned), ``timeout`` or
-    ``skipped``. ``changed`` holds the positions of the arguments that the call changed in place.
+    (the stub's ``NotImplementedError``), ``unsupported`` (``message`` names the type returned), ``timeout``, ``skipped`` or,
+    in a sandbox, ``died`` (``message`` says how: "ended its process"). ``changed`` holds the positions of the arguments that
+    the call changed in place.
     """
 
     status: str
@@ -70,29 +70,43 @@ class Answer:
         return cls(**record)
 
 
-def _call(function: Callable, args: list) -> Any:
+# An exercise names its probe, so that a pack and a sandboxed worker can name it too: no code travels with the data. A probe
+# is "module:name" and is imported when it is first used, as most need rooms of the package that others do without; a sandbox
+# has only those that its questions' probes import. A new one is a line here and a function (function, args) -> answer there.
+PROBES: dict[str, str] = {
+    "call": "lmcore.check.run:call",
+    "gradients": "lmcore.check.gradients:value_and_gradients",
+    "stack": "lmcore.check.stack:step_and_stack",
+    "module": "lmcore.check.probes:module",
+    "generator": "lmcore.check.probes:generator",
+    "stream": "lmcore.check.probes:stream",
+    "training": "lmcore.check.probes:training",
+    "additive": "lmcore.check.swap:in_additive",
+    "norms": "lmcore.check.swap:in_norms",
+    "blocks": "lmcore.check.swap:in_blocks",
+    "cross": "lmcore.check.swap:in_cross",
+    "embeddings": "lmcore.check.encoder:in_embeddings",
+    "causal": "lmcore.check.gpt2:in_causal",
+    "losses": "lmcore.check.gpt2:in_losses",
+    "tied": "lmcore.check.gpt2:in_a_tied_model",
+    "cached": "lmcore.check.gpt2:in_cached",
+    "rms": "lmcore.check.llama:in_norms",
+    "gated": "lmcore.check.llama:in_networks",
+    "shared": "lmcore.check.llama:in_shared_heads",
+    "pooled": "lmcore.check.llama:in_pooled",
+}
+
+
+def call(function: Callable, args: list) -> Any:
+    """The plainest probe: the function's value."""
     return function(*args)
 
 
-# An exercise names its probe, so that a pack and a sandboxed worker can name it too: no code travels with the data.
-PROBES: dict[str, Callable[[Callable, list], Any]] = {
-    "call": _call,
-    "gradients": swap.value_and_gradients,
-    "stack": step_and_stack,
-    "additive": swap.in_a_model(swap.additive),
-    "norms": swap.in_a_model(swap.norms),
-    "blocks": swap.in_a_model(swap.blocks),
-    "cross": swap.in_a_model(swap.cross),
-    "embeddings": swap.in_a_model(swap.embeddings, in_minilm),
-    "causal": swap.in_a_model(gpt2.causal),
-    "losses": swap.in_a_model(gpt2.losses),
-    "tied": gpt2.in_a_tied_model,
-    "cached": swap.in_a_model(gpt2.cached, gpt2.in_gpt2, "GPT-2"),
-    "rms": swap.in_a_model(llama.norms),
-    "gated": swap.in_a_model(llama.networks),
-    "shared": swap.in_a_model(llama.shared_heads),
-    "pooled": swap.in_a_model(llama.pooled),
-}
+@functools.cache
+def probe_named(name: str) -> Callable[[Callable, list], Any]:
+    """What :data:`PROBES` calls ``name``; imports what it needs."""
+    module, attribute = PROBES[name].split(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def run_case(
@@ -110,10 +124,11 @@ def run_case(
 
     Never raises what the function raises, except ``KeyboardInterrupt``, so that the kernel's stop button still stops.
     """
+    measure = probe_named(probe)
     args = [arg.to(device) if isinstance(arg, torch.Tensor) else arg for arg in plain(list(case.args))]
     try:
         with _seeded(), profile_kept():
-            value = call_within(seconds, lambda: PROBES[probe](guarded(function, ready), args))
+            value = call_within(seconds, lambda: measure(guarded(function, ready), args))
     except TimeLimitError:
         if math.isinf(seconds):  # the limit is not ours
             raise
@@ -131,10 +146,10 @@ def run_case(
         return Answer("unsupported", message=str(error))
 
 
-def wrong_call(function: Callable, case: Case) -> str:
-    """Why ``function`` cannot be called with the case's arguments, or nothing."""
+def wrong_call(function: Callable, args: tuple) -> str:
+    """Why ``function`` cannot be called with these arguments (:func:`lmcore.check.calls.bound`), or nothing."""
     try:
-        inspect.signature(function).bind(*case.args)
+        inspect.signature(function).bind(*args)
     except TypeError as error:
         return str(error)
     except ValueError:  # a built-in without a signature
@@ -193,6 +208,7 @@ def _line(function: Callable, trace: TracebackType | None) -> str:
         frame = trace.tb_frame.f_code
         if code is not None and frame.co_filename == code.co_filename:
             source = linecache.getline(frame.co_filename, trace.tb_lineno, trace.tb_frame.f_globals).strip()
-            found = f"line {trace.tb_lineno}" + (f": {source}" if source else "")
+            cell = f"{frame.co_filename}, " if frame.co_filename.startswith("cell ") else ""  # in a sandbox
+            found = f"{cell}line {trace.tb_lineno}" + (f": {source}" if source else "")
         trace = trace.tb_next
     return found

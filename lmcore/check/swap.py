@@ -8,7 +8,7 @@ A model that others publish gets its weights through a checkpoint of theirs (:fu
 the names and shapes of that checkpoint.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,50 +20,13 @@ from torch.nn import functional as F
 from lmcore.attention import masked_softmax
 from lmcore.bert import Bert, BertConfig
 from lmcore.blocks import LayerNorm
+from lmcore.check.gradients import copied, gradients_of, leaves_of, value_and_gradients
 from lmcore.pretrained import NameTable, from_huggingface, to_huggingface
 from lmcore.seq2seq import Seq2Seq
 from lmcore.transformer import TransformerLM, TransformerTranslator
 
 VOCABULARY = 7
 EMBEDDING = 3  # of the recurrent model
-
-
-def value_and_gradients(function: Callable, args: list) -> Any:
-    """The value, and the gradients of its weighted sum with respect to every floating-point tensor among the arguments.
-
-    The value may be a tuple of tensors: then of all of them. What the function changes in place can be seen in ``args``
-    afterwards.
-
-    Returns:
-        ``{"value": …, "gradients": [tensor, …]}``; the gradients are ``None`` where none can flow.
-    """
-    leaves = [leaf.requires_grad_() for leaf in _leaves(args)]
-    args[:] = [_copy(arg) for arg in args]  # torch lets nobody change a leaf in place; a copy may be, and the caller sees it
-    value = function(*args)
-    parts = value if isinstance(value, tuple) and value else (value,)
-    if not all(isinstance(part, Tensor) for part in parts) or not any(part.requires_grad for part in parts):
-        return {"value": value, "gradients": None}
-    return {"value": value, "gradients": list(_gradients(sum(_weighted_sum(part) for part in parts), leaves))}
-
-
-def _weighted_sum(value: Tensor) -> Any:
-    weights = torch.cos(torch.arange(value.numel(), dtype=value.dtype, device=value.device)).reshape(value.shape)
-    return (value * weights).sum()
-
-
-def _gradients(loss: Tensor, leaves: list[Tensor]) -> tuple[Tensor, ...]:
-    try:
-        return torch.autograd.grad(loss, leaves, materialize_grads=True)
-    except RuntimeError as error:
-        question = "does your function change a tensor in place, as += and an assignment to a part of it do?"
-        raise RuntimeError(f"no gradient can be computed; {question} ({error})") from error
-
-
-def _leaves(args: list) -> Iterator[Tensor]:
-    for arg in args:
-        for part in arg.values() if isinstance(arg, dict) else [arg]:
-            if isinstance(part, Tensor) and part.is_floating_point():
-                yield part
 
 
 @dataclass
@@ -93,7 +56,7 @@ class Swap:
         if not loss.requires_grad:
             return {"logits": logits, "loss": loss, "gradients": None}
         named = dict(self.model.named_parameters())
-        gradients = dict(zip(named, _gradients(loss, list(named.values())), strict=True))
+        gradients = dict(zip(named, gradients_of(loss, list(named.values())), strict=True))
         if self.names is not None:
             gradients = in_their_names(self.model, gradients, self.names)
         return {"logits": logits, "loss": loss, "gradients": gradients}
@@ -126,12 +89,12 @@ def in_a_model(
     """
 
     def probe(function: Callable, args: list) -> Any:
-        kept = [_copy(arg) for arg in args]
+        kept = [copied(arg) for arg in args]
         found = value_and_gradients(function, args)
         swap = make(*kept)
         if swap is None:
             return found
-        value, like = found["value"], next(_leaves(kept))
+        value, like = found["value"], next(leaves_of(kept))
         fits = _fits(value, swap.shape, like.dtype)
         if fits:
             swap.put(function)
@@ -141,12 +104,6 @@ def in_a_model(
         return found
 
     return probe
-
-
-def _copy(arg: Any) -> Any:
-    if isinstance(arg, dict):
-        return {key: _copy(part) for key, part in arg.items()}
-    return arg.clone() if isinstance(arg, Tensor) else arg
 
 
 def drawn(model: nn.Module, like: Tensor) -> Any:
@@ -316,3 +273,6 @@ def put_embeddings(model: Bert, function: Callable, ids: Tensor, segments: Tenso
         return function(ids.clone(), segments.clone(), *tables, model.norm.weight, model.norm.bias, model.config.eps)
 
     replace_forward(model.norm, forward)
+
+
+in_additive, in_norms, in_blocks, in_cross = map(in_a_model, (additive, norms, blocks, cross))
