@@ -5,18 +5,22 @@ inputs, expected outputs, and what each known mistake outputs with its hint. No 
 """
 
 import argparse
+import io
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import exercises
 from exercises.grader import notebook
 from lmcore.check import notebook as notebooks
 from lmcore.check import sources
+
+FILES = ("cases.json", "exercises.ipynb", "exercises.md")
 
 
 def pack(chapter: str, folder: Path) -> Path:
@@ -46,6 +50,32 @@ def pack(chapter: str, folder: Path) -> Path:
         for path in sorted(draft.iterdir()):
             os.replace(path, target / path.name)
     return target
+
+
+def replace(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+    """Write a file under another name first, then put it in its place: nobody ever reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def archive(files: Mapping[str, bytes], programs: Collection[str] = ()) -> bytes:
+    """A zip of ``files``, by their names in it; the same files give the same bytes. ``programs`` may be executed."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name)  # its date is the first that a zip can hold
+            entry.create_system, entry.compress_type = 3, zipfile.ZIP_DEFLATED
+            entry.external_attr = (0o100755 if name in programs else 0o100644) << 16
+            target.writestr(entry, files[name])
+    return stream.getvalue()
 
 
 def _strings(texts: Sequence[str]) -> list[str]:

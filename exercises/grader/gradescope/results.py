@@ -1,0 +1,109 @@
+"""``results.json`` in the shape that Gradescope documents: https://gradescope-autograders.readthedocs.io/en/latest/specs/
+
+Students see each question with its points and its hint. What is for a person to look at stands in a test of its own that only
+instructors see.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from exercises.grader.feedback import WORDS
+from exercises.grader.pages import points, said
+from exercises.grader.record import QuestionRecord, Record
+
+NOT_GRADED = (
+    "The grader stopped before it was done, so this submission has no score yet. This says nothing about your answers. "
+    "Please tell your instructor, who can see more here and can run the grading again."
+)
+
+
+def text(content: dict[str, Any]) -> str:
+    """``content`` as the text of ``results.json``."""
+    return json.dumps(content, indent=1) + "\n"
+
+
+def not_graded(reason: str = NOT_GRADED) -> dict[str, Any]:
+    """What is there when grading did not come to its end: a message and no score, since a zero would say something else."""
+    return {
+        "output": f"<p>{said(reason)}</p>",
+        "output_format": "html",
+        "stdout_visibility": "hidden",
+        "tests": [{"name": "Not graded", "status": "failed", "output": reason, "output_format": "text"}],
+    }
+
+
+def results(record: Record, problems: Sequence[str] = (), weaker: Sequence[str] = (), seconds: float = 0.0) -> dict[str, Any]:
+    """A graded submission for Gradescope.
+
+    Args:
+        record: what was found; it holds nothing of a hidden case.
+        problems: files of the submission that could not be read, in words.
+        weaker: what the isolation does not guarantee here, for instructors.
+        seconds: how long it took.
+    """
+    summary = [f"{points(record.points, record.possible)} for {record.student}."]
+    tests = [_test(number, question) for number, question in enumerate(record.questions, start=1)]
+    return {
+        "score": record.points,
+        "execution_time": round(seconds),
+        "output": _paragraphs([*summary, *record.notes, *problems]),
+        "output_format": "html",
+        "visibility": "visible",
+        "stdout_visibility": "hidden",
+        "tests": [*tests, _for_instructors(record, weaker)],
+    }
+
+
+def _test(number: int, question: QuestionRecord) -> dict[str, Any]:
+    return {
+        "name": said(question.name, 200),
+        "name_format": "text",
+        "number": str(number),
+        "score": question.points,
+        "max_score": question.possible,
+        "status": "passed" if question.status == "passed" else "failed",
+        "output": _feedback(question),
+        "output_format": "html",
+        "visibility": "visible",
+    }
+
+
+def _feedback(question: QuestionRecord) -> str:
+    """What a student reads about a question; everything is escaped, since it may hold what the student wrote."""
+    parts = [_paragraphs([WORDS[question.status], question.headline])]
+    if question.hint and question.status != "passed":
+        first, *rest = question.hint.splitlines()
+        parts.append(f"<p><strong>Hint.</strong> {said(first)}</p>{_paragraphs(rest)}")
+    public = [label for label, seen, _ in question.cases if seen]
+    if question.example is not None and question.example[0] in public:  # what claims another case is not shown
+        label, call, expected, got = question.example
+        rows = [("case", label), ("call", call), ("expected", expected), ("your answer", got)]
+        parts.append("".join(f"<p>{name}:</p><pre>{said(shown, 4000)}</pre>" for name, shown in rows if shown))
+    failed = [label for label, seen, ok in question.cases if seen and not ok]
+    if len(failed) > 1:
+        parts.append(_paragraphs([f"Public cases that do not pass: {', '.join(failed)}."]))
+    parts.append(_paragraphs(question.notes))
+    return "".join(parts)
+
+
+def _for_instructors(record: Record, weaker: Sequence[str]) -> dict[str, Any]:
+    """How it was graded and what a person should look at. It has no points, so hiding it does not hide the total."""
+    flags = [f"{question.name}: {flag}" for question in record.questions for flag in question.flags]
+    lines = [
+        *(["Look at these lines; they changed no score:", *flags] if flags else ["Nothing to look at."]),
+        "",
+        f"Isolation: {record.isolation}. Grader: {record.grader}. Submission: {record.source}, SHA-256 {record.digest}.",
+        *(["What this isolation does not guarantee:", *weaker] if weaker else []),
+    ]
+    return {
+        "name": f"For instructors: {len(flags)} {'line' if len(flags) == 1 else 'lines'} to look at",
+        "status": "failed" if flags else "passed",
+        "output": "\n".join(lines),
+        "output_format": "text",
+        "visibility": "hidden",
+    }
+
+
+def _paragraphs(lines: Sequence[str]) -> str:
+    return "".join(f"<p>{said(line)}</p>" for line in lines if line)

@@ -1,0 +1,146 @@
+"""Grade one submission on Gradescope: what ``run_autograder`` calls, as root, in a container of its own."""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import exercises
+from exercises.grader import grading, instructor, isolation, notebook, scoring, submissions
+from exercises.grader.fingerprint import fingerprint
+from exercises.grader.gradescope import results
+from exercises.grader.gradescope.build import FORMAT
+from exercises.grader.limits import Limits
+from exercises.grader.pack import replace as write
+from exercises.grader.record import Record
+
+NOTHING = "nothing of this chapter was found in what you handed in"
+UNKNOWN = "the student"
+
+
+def grade(folder: Path, settings: dict[str, Any], student: str) -> tuple[Record, list[str], isolation.Isolation]:
+    """The record of what lies in ``folder``, what could not be read, and how the code was run.
+
+    Raises:
+        IsolationError: a student's code could not be kept away from the grader here.
+    """
+    chapter = settings["chapter"]
+    how = isolation.choose(container=True)
+    bank, seed, limits = exercises.bank(chapter), int(settings["seed"]), Limits()
+    version = fingerprint(bank, seed, [scoring.PARTIAL, limits, how.name])
+    plan = grading.Plan(grading.ask(bank, seed), how, limits, version)
+    found = submissions.collect(folder, [chapter])
+    problems = [f"{problem.source}: {problem.text}" for problem in found.problems]
+    if not found.submissions:
+        return (
+            _nothing(student, plan),
+            problems or [f"{NOTHING}: hand in the zip that the last cell of the notebook writes"],
+            how,
+        )
+    # One person hands in here, whatever names stand in the files; a zip was packed last, and on purpose.
+    chosen, *others = sorted(found.submissions, key=lambda one: (not one.source.endswith(".zip"), one.source))
+    problems += [f"{other.source}: not graded, since {chosen.source} was handed in too" for other in others]
+    record = grading.grade(replace(chosen, student=student, key="student"), plan)
+    return record, problems, how
+
+
+def _nothing(student: str, plan: grading.Plan) -> Record:
+    nobody = submissions.Submission(student, "student", source="", digest="", notebooks=(), notes=())
+    return grading.grade(nobody, plan)
+
+
+def student(path: Path) -> str:
+    """Who hands in, from Gradescope's ``submission_metadata.json``; a group is one student here."""
+    try:
+        users = json.loads(path.read_text(encoding="utf-8"))["users"]
+        names = [" ".join(str(user["name"]).split())[:100] for user in users]
+    except (OSError, ValueError, KeyError, TypeError):
+        return UNKNOWN
+    return " and ".join(filter(None, names)) or UNKNOWN
+
+
+def settings(root: Path) -> dict[str, Any]:
+    """What the release wrote for this grader; a private set that came with it is registered.
+
+    Raises:
+        ValueError: it is of another format.
+    """
+    content = json.loads((root / "source" / "settings.json").read_text(encoding="utf-8"))
+    if content.get("format") != FORMAT:
+        raise ValueError(f"settings.json has format {content.get('format')!r}, this grader reads {FORMAT}")
+    for folder in (root / "source").glob("private/*"):
+        exercises.register(folder)
+    return content
+
+
+def prove(root: Path) -> list[str]:
+    """What is wrong with this autograder, tried with the real thing: the reference answers together with code that looks for
+    the grader, and the notebook that students get."""
+    chapter = settings(root)["chapter"]
+    possible = sum(exercise.points for exercise in exercises.bank(chapter))
+    document = json.loads(instructor.solved(chapter)[1])
+    names = [exercise.name for exercise in exercises.bank(chapter)]
+    places = [str(root / name) for name in ("source", "results", "submission")]
+    cell = {"id": "looks-for-the-grader", "cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    document["cells"].append({**cell, "source": LOOKING.format(names=names, places=places)})
+    found = []
+    for text, name, expected in (
+        (json.dumps(document), "solved.ipynb", possible),
+        (notebook.path(chapter).read_text(encoding="utf-8"), "exercises.md", 0),
+    ):
+        with tempfile.TemporaryDirectory() as temporary:
+            (Path(temporary) / name).write_text(text, encoding="utf-8")
+            record, problems, how = grade(Path(temporary), settings(root), UNKNOWN)
+        print(f"{name}: {record.points:g} of {possible} points; {how.name}; {'; '.join(problems) or 'no problems'}")
+        if record.points != expected:
+            found.append(f"{name} gets {record.points:g} of {possible} points instead of {expected}: {record.questions}")
+    return found
+
+
+# Added to the reference answers: all of them are taken away where the grader can be seen.
+LOOKING = """
+import os
+
+for place in {places}:
+    try:
+        os.listdir(place)
+    except OSError:
+        continue
+    for name in {names}:
+        globals().pop(name, None)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns the exit status. Whatever happens, ``results.json`` is there when it ends."""
+    parser = argparse.ArgumentParser(prog="python -m exercises.grader.gradescope.run", description="Grade one submission.")
+    parser.add_argument("--root", type=Path, default=Path("/autograder"), help="where Gradescope puts everything")
+    parser.add_argument("--prove", action="store_true", help="try this autograder on the reference answers, and grade nobody")
+    chosen = parser.parse_args(arguments)
+    root: Path = chosen.root
+    if chosen.prove:
+        problems = prove(root)
+        print("\n".join(f"error: {problem}" for problem in problems), file=sys.stderr)
+        return 1 if problems else 0
+    begun = time.monotonic()
+    try:
+        who = student(root / "submission_metadata.json")
+        record, problems, how = grade(root / "submission", settings(root), who)
+        content = results.results(record, problems, how.weaker, time.monotonic() - begun)
+        status = 0
+    except Exception:
+        # Instructors see this, students do not: stdout is hidden.
+        traceback.print_exc()
+        content, status = results.not_graded(), 1
+    write(root / "results" / "results.json", results.text(content), mode=0o600)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
