@@ -1,4 +1,4 @@
-"""Names that answers to these exercises do not need, and what each is suspected of; :mod:`exercises.grader.scan` looks for them."""
+"""Names that answers to these exercises do not need, and what each is suspected of (see :mod:`exercises.grader.scan`)."""
 
 INNARDS = "reaches into the interpreter"
 THREADS = "what runs beside the function is not watched"
