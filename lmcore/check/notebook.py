@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,8 @@ class Cell:
 
     def definitions(self) -> dict[str, ast.stmt]:
         """What a code cell defines at its top level, by ``def`` or by assignment; a ``SyntaxError`` if it is not Python."""
-        lines = ["" if line.lstrip().startswith(("%", "!")) else line for line in self.source.splitlines()]
         found: dict[str, ast.stmt] = {}
-        for node in ast.parse("\n".join(lines)).body:
+        for node in ast.parse(plain_python(self.source)).body:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 found[node.name] = node
             elif isinstance(node, ast.Assign):
@@ -68,7 +68,7 @@ def read(path: Path) -> Notebook:
     if not path.is_file():
         raise FileNotFoundError(f"there is no notebook {path}")
     try:
-        content = (_read_json if path.suffix == ".ipynb" else _read_text_notebook)(path)
+        content = (from_json if path.suffix == ".ipynb" else from_text)(path.read_text(encoding="utf-8-sig"))
         cells = tuple(_cell(cell) for cell in content["cells"])
         about = content["metadata"].get(KEY, {})
         chapter, edition = str(about["chapter"]), str(about["edition"])
@@ -80,16 +80,23 @@ def read(path: Path) -> Notebook:
     return Notebook(path, chapter, edition, cells)
 
 
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+def from_json(text: str) -> Any:
+    """The content of an ``.ipynb``: a dictionary with cells and metadata, if it is one."""
+    return json.loads(text)
 
 
-def _read_text_notebook(path: Path) -> Any:
+def from_text(text: str) -> Any:
+    """The content of a MyST text notebook, in the same form.
+
+    Raises:
+        ValueError: jupytext is not installed.
+    """
     try:
-        import jupytext
+        # Not `jupytext.reads`: it takes the format that the file's header names, and some of those start programs.
+        from jupytext.myst import myst_to_notebook
     except ImportError:
         raise ValueError("a text notebook needs the package jupytext; install it, or save the notebook as .ipynb") from None
-    return jupytext.read(path)
+    return myst_to_notebook(text)
 
 
 def _cell(node: Any) -> Cell:
@@ -98,11 +105,68 @@ def _cell(node: Any) -> Cell:
     return Cell(str(node["cell_type"]), text, tuple(metadata.get("tags", ())), str(metadata.get("exercise", "")))
 
 
+# What a line of a cell is made of, as far as it matters here: a comment, a string, a bracket, a backslash at the end.
+_PIECES = re.compile(r"""\#.*|\'\'\'|\"\"\"|'(?:\\.|[^'\\])*'?|"(?:\\.|[^"\\])*"?|[][(){}]|\\$""")
+_MAGIC = re.compile(r"\s*(?:[%!]|(?:\?{1,2}[\w.*]+|[\w.*]+\?{1,2})\s*$)")  # %magic, !command, name?, ??name
+_TIMED = ("%%time", "%%capture", "%%prun")  # these run the rest of the cell as it stands
+
+
+def plain_python(source: str) -> str:
+    """A cell as Python alone: IPython's magics and shell lines are blanked, so that line numbers stay.
+
+    A cell under ``%%bash``, ``%%timeit`` and the like defines nothing in the notebook: all of it is blanked. A line inside a
+    string or a bracket is left alone, whatever it begins with. What else is not Python stays.
+    """
+    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    first = next((line.strip() for line in lines if line.strip()), "")
+    if first.startswith("%%") and first.split()[0] not in _TIMED:
+        return "\n" * (len(lines) - 1)
+    quote, depth, goes_on, is_magic = "", 0, False, False
+    for i, line in enumerate(lines):
+        if not quote and depth <= 0:
+            # A backslash at the end of a magic carries it on into the next line.
+            carried = is_magic and goes_on
+            is_magic = carried or (not goes_on and bool(_MAGIC.match(line)))
+            if is_magic:
+                goes_on = line.endswith("\\")
+                indent = line[: len(line) - len(line.lstrip())]
+                lines[i] = f"{indent}pass" if indent and not carried else ""  # a block may hold nothing else
+                continue
+        quote, depth, goes_on = _after(line, quote, depth)
+        is_magic = False
+    return "\n".join(lines)
+
+
+def _after(line: str, quote: str, depth: int) -> tuple[str, int, bool]:
+    """The state behind a line: the open triple quote, open brackets, and whether the next line carries this one on."""
+    place = 0
+    while True:
+        if quote:
+            end = re.compile(rf"(?:\\.|(?!{quote})[^\\])*{quote}").match(line, place)
+            if end is None:
+                return quote, depth, False
+            quote, place = "", end.end()
+        found = _PIECES.search(line, place)
+        if found is None or found[0].startswith("#"):
+            return quote, depth, False
+        piece, place = found[0], found.end()
+        if piece in ("'''", '"""'):
+            quote = piece
+        elif piece == "\\":
+            return quote, depth, True
+        elif len(piece) == 1 and piece in "()[]{}":
+            depth += 1 if piece in "([{" else -1
+
+
 def is_stub(definition: ast.stmt) -> bool:
-    """Whether a definition is a function whose body is still only a docstring and ``raise NotImplementedError``."""
+    """Whether a definition is a function whose body is still only a docstring and ``raise NotImplementedError``, or a class
+    of such methods; they may call ``super().__init__()`` first."""
+    if isinstance(definition, ast.ClassDef):
+        methods = [part for part in definition.body if isinstance(part, ast.FunctionDef)]
+        return bool(methods) and all(is_stub(method) for method in methods)
     if not isinstance(definition, ast.FunctionDef):
         return False
-    body = definition.body
+    body = [statement for statement in definition.body if ast.unparse(statement) != "super().__init__()"]
     if (
         body
         and isinstance(body[0], ast.Expr)
