@@ -71,11 +71,12 @@ class _Found:
     notes: tuple[str, ...]
 
 
-def collect(folder: Path, chapters: Sequence[str]) -> Collection:
+def collect(folder: Path, chapters: Sequence[str], student: str = "") -> Collection:
     """The submissions in ``folder`` (or in one file) for these chapters, and a line for each file that is none.
 
     A student is who ``submission.json`` names, else the cell ``student = "..."``, else the folder, else the file. Of several
-    notebooks of one student for one chapter the last packed counts, where that is not known the last by name.
+    notebooks of one student for one chapter the last packed counts, where that is not known the last by name. Where ``student``
+    is given, everything is theirs, whatever names stand in it.
 
     Raises:
         FileNotFoundError: there is no such folder or file.
@@ -89,7 +90,7 @@ def collect(folder: Path, chapters: Sequence[str]) -> Collection:
     root = folder if folder.is_dir() else folder.parent
     for path in paths:
         found += _notebooks(path, path.relative_to(root), chapters, problems)
-    students = _by_student(found)
+    students = _by_student(found) if not student else {student: found} if found else {}
     chosen = [_choose(name, students[name], chapters, problems) for name in students]
     _say_alike(chosen, problems)
     submissions = _with_keys(chosen)

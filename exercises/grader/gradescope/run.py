@@ -7,7 +7,6 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from exercises.grader.limits import Limits
 from exercises.grader.pack import replace as write
 from exercises.grader.record import Record
 
-NOTHING = "nothing of this chapter was found in what you handed in"
+NOTHING = "Nothing of this chapter was found in what you handed in"
 UNKNOWN = "the student"
 
 
@@ -35,24 +34,16 @@ def grade(folder: Path, settings: dict[str, Any], student: str) -> tuple[Record,
     bank, seed, limits = exercises.bank(chapter), int(settings["seed"]), Limits()
     version = fingerprint(bank, seed, [scoring.PARTIAL, limits, how.name])
     plan = grading.Plan(grading.ask(bank, seed), how, limits, version)
-    found = submissions.collect(folder, [chapter])
+    found = submissions.collect(folder, [chapter], student)  # one person hands in here, whatever names stand in the files
     problems = [f"{problem.source}: {problem.text}" for problem in found.problems]
-    if not found.submissions:
-        return (
-            _nothing(student, plan),
-            problems or [f"{NOTHING}: hand in the zip that the last cell of the notebook writes"],
-            how,
-        )
-    # One person hands in here, whatever names stand in the files; a zip was packed last, and on purpose.
-    chosen, *others = sorted(found.submissions, key=lambda one: (not one.source.endswith(".zip"), one.source))
-    problems += [f"{other.source}: not graded, since {chosen.source} was handed in too" for other in others]
-    record = grading.grade(replace(chosen, student=student, key="student"), plan)
-    return record, problems, how
-
-
-def _nothing(student: str, plan: grading.Plan) -> Record:
-    nobody = submissions.Submission(student, "student", source="", digest="", notebooks=(), notes=())
-    return grading.grade(nobody, plan)
+    if found.submissions:
+        return grading.grade(found.submissions[0], plan), problems, how
+    nobody = submissions.Submission(student, "student", source="", digest="", notebooks=())
+    return (
+        grading.grade(nobody, plan),
+        [*problems, f"{NOTHING}: hand in the zip that the last cell of the notebook writes"],
+        how,
+    )
 
 
 def student(path: Path) -> str:
