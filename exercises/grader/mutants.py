@@ -129,14 +129,14 @@ def _sites(function: ast.FunctionDef) -> Iterator[ast.AST]:
 
 
 def changes(source: str) -> Iterator[tuple[str, ast.Module]]:
-    """Every small change of the functions in ``source``: its name and the changed program."""
+    """Every small change of the functions and methods in ``source``: its name and the changed program."""
     seen: dict[str, int] = {}
-    functions = [i for i, statement in enumerate(ast.parse(source).body) if isinstance(statement, ast.FunctionDef)]
-    for i in functions:
-        count = len([None for node in _sites(_function(ast.parse(source), i)) for _ in _variants(node)])
+    for i in range(len(_functions(ast.parse(source)))):
+        count = len([None for node in _sites(_functions(ast.parse(source))[i]) for _ in _variants(node)])
         for number in range(count):
             tree = ast.parse(source)
-            site, (note, new) = [(node, variant) for node in _sites(_function(tree, i)) for variant in _variants(node)][number]
+            function = _functions(tree)[i]
+            site, (note, new) = [(node, variant) for node in _sites(function) for variant in _variants(node)][number]
             label = _label(site, note, new)
             seen[label] = seen.get(label, 0) + 1
             _Replace(site, new).visit(tree)
@@ -151,10 +151,10 @@ def mutants(source: str, name: str) -> Iterator[Mutant]:
         yield Mutant(label, namespace[name])
 
 
-def _function(tree: ast.Module, index: int) -> ast.FunctionDef:
-    found = tree.body[index]
-    assert isinstance(found, ast.FunctionDef)
-    return found
+def _functions(tree: ast.Module) -> list[ast.FunctionDef]:
+    """The functions of a program, and the methods of its classes."""
+    bodies = [tree.body, *(statement.body for statement in tree.body if isinstance(statement, ast.ClassDef))]
+    return [statement for body in bodies for statement in body if isinstance(statement, ast.FunctionDef)]
 
 
 def _label(site: ast.AST, note: str, new: ast.AST | None) -> str:

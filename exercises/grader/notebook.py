@@ -18,7 +18,7 @@ from lmcore.check.notebook import Cell, Notebook, is_stub
 
 def path(chapter: str) -> Path:
     """The notebook of a chapter."""
-    return exercises.HERE / chapter / "exercises.md"
+    return exercises.folder(chapter) / "exercises.md"
 
 
 def problems(chapter: str) -> list[str]:
@@ -49,13 +49,12 @@ def _stub_problems(book: Notebook, exercise: Exercise) -> list[str]:
     if len(cells) != 1:
         return [f"expected one cell with the metadata exercise: {exercise.name}, found {len(cells)}"]
     stub = cells[0].definitions().get(exercise.name)
-    if not isinstance(stub, ast.FunctionDef):
+    reference = ast.parse(inspect.getsource(exercise.reference)).body[0]
+    if not isinstance(stub, ast.FunctionDef | ast.ClassDef):
         return [f"its cell does not define {exercise.name}"]
     found = []
-    reference = ast.parse(inspect.getsource(exercise.reference)).body[0]
-    assert isinstance(reference, ast.FunctionDef)
-    if ast.unparse(stub.args) != ast.unparse(reference.args):
-        found.append(f"the stub takes ({ast.unparse(stub.args)}), the reference ({ast.unparse(reference.args)})")
+    if (given := _heads(stub)) != (wanted := _heads(reference)):
+        found.append(f"the stub takes {given}, the reference {wanted}")
     if not is_stub(stub) or ast.get_docstring(stub) is None:
         found.append("the stub is not just a docstring and raise NotImplementedError")
     if not any(f'check("{exercise.name}", {exercise.name})' in cell.source for cell in book.code):
@@ -63,15 +62,28 @@ def _stub_problems(book: Notebook, exercise: Exercise) -> list[str]:
     if not any(cell.kind == "markdown" and exercise.facts in cell.source for cell in book.cells):
         found.append(f"no text cell holds the line {exercise.facts}")
     if not found:
-        result = examine(exercises.public_questions(exercise.name)[exercise.name], _defined(cells[0], exercise.name))
+        function = _defined(book, cells[0], exercise.name)
+        result = examine(exercises.public_questions(exercise.name)[exercise.name], function)
         if result.kind != "unwritten" or "Not written yet" not in str(result):
             found.append(f"the stub does not fail kindly: {result}")
     return found
 
 
-def _defined(cell: Cell, name: str) -> Callable:
-    """The function a trusted cell of ours defines."""
+def _heads(node: ast.stmt) -> str:
+    """The parameters of a function; the bases of a class, and the parameters of its methods, private ones left out."""
+    if isinstance(node, ast.ClassDef):
+        methods = [part for part in node.body if isinstance(part, ast.FunctionDef)]
+        shown = [f"{part.name}{_heads(part)}" for part in methods if part.name.endswith("__") or not part.name.startswith("_")]
+        return f"({', '.join(map(ast.unparse, node.bases))}): {'; '.join(shown)}"
+    return f"({ast.unparse(node.args)})" if isinstance(node, ast.FunctionDef) else ast.unparse(node)
+
+
+def _defined(book: Notebook, cell: Cell, name: str) -> Callable:
+    """The function or class that a trusted cell of ours defines, with what the notebook imports."""
     namespace: dict = {"__name__": "student"}
+    parsed = [ast.parse(other.source).body for other in book.code if "skip-execution" not in other.tags]
+    imports: list[ast.stmt] = [node for body in parsed for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    exec(compile(ast.Module(imports, []), "<imports>", "exec"), namespace)
     exec(compile(cell.source, "<stub>", "exec"), namespace)
     return namespace[name]
 
@@ -86,7 +98,8 @@ def leaks(exercise: Exercise, texts: Iterable[str]) -> list[str]:
         pieces = ["\n".join(pair) for pair in pairwise(body)] or list(body)
         if shown := [piece for piece in pieces if f"\n{piece}\n" in joined]:
             found.append(f"the notebook or pack holds code of {answer.__name__}: {shown[0]!r}")
-        if answer is not exercise.reference and f"def{answer.__name__}(" in joined:
+        named = any(f"\n{word}{answer.__name__}{end}" in joined for word, end in (("def", "("), ("class", "("), ("class", ":")))
+        if answer is not exercise.reference and named:
             found.append(f"the notebook or pack names {answer.__name__}")
     return found
 
@@ -99,7 +112,7 @@ def _body_lines(answer: Callable) -> tuple[str, ...]:
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body
             lines += [_squeeze(line) for statement in body for line in ast.unparse(statement).splitlines()]
-    return tuple(line for line in lines if line not in ("", "else:", "break", "continue", "pass"))
+    return tuple(line for line in lines if line not in ("", "else:", "break", "continue", "pass", "super().__init__()"))
 
 
 def _squeeze(line: str) -> str:

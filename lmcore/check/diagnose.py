@@ -6,6 +6,7 @@ Hidden cases are graded but never described: feedback about them names no input,
 import builtins
 from collections.abc import Callable, Sequence
 
+from lmcore.check import calls
 from lmcore.check.patterns import pattern
 from lmcore.check.question import Question
 from lmcore.check.result import Example, Result
@@ -18,7 +19,7 @@ MOSTLY = "Not all of it fits, but this mistake explains most of what differs:"
 def examine(question: Question, function: Callable, device: str = "cpu") -> Result:
     """Run ``function`` on every case of ``question`` and diagnose what it does."""
     for case in question.cases[:1]:
-        if problem := wrong_call(function, case):
+        if problem := wrong_call(function, calls.bound(question.probe, case.args)):
             asked = f"{question.name}({', '.join(question.parameters)})"
             hint = f"Your function cannot be called as {asked}: {problem}. Keep the first line of the function as it was given."
             return _result(question, [Answer("skipped")] * len(question.cases), "signature", hint)
@@ -67,6 +68,8 @@ def _public_hint(question: Question, got: Answer, want: Answer) -> tuple[str, st
         return "unwritten", f"{name} raises NotImplementedError on this input: this part is not written yet."
     if got.status == "raised" and want.status == "raised":
         return "raises", f"On this input {name} should raise {want.error}, but it raises {got.error}: {got.message}{at}"
+    if got.status == "raised" and got.error == "NotAsAskedError":
+        return "type", got.message
     if got.status == "raised":
         return "raises", f"{name} raises {got.error}: {got.message}{at}"
     if want.status == "raised":
@@ -77,14 +80,19 @@ def _public_hint(question: Question, got: Answer, want: Answer) -> tuple[str, st
         return "none", f"{name} returns None. Is there a return statement, and is it reached on this input?"
     found = question.difference(got, want)
     if found is None:
-        names = " and ".join(question.parameters[i] for i in got.changed)
+        names = _arguments(question, got)
         return (
             "changed",
             f"The value is right, but {name} changes its input {names}. The caller still needs it: work on a copy.",
         )
     if found.kind == "type" and not found.path:
         return "type", _type_hint(name, type_name(got.value), want)
-    return found.kind, f"The result differs from the expected one: {found}."
+    return found.kind, f"The result differs from the expected one: {found}.{calls.advice(question.probe, found.path)}"
+
+
+def _arguments(question: Question, got: Answer) -> str:
+    """The arguments that were changed."""
+    return " and ".join(calls.argument(question.probe, question.parameters, i) for i in got.changed)
 
 
 def _common(question: Question, answers: Sequence[Answer]) -> str:
@@ -140,7 +148,6 @@ def _result(question: Question, answers: Sequence[Answer], kind: str, hint: str 
 def _example(question: Question, i: int, got: Answer) -> Example:
     """A public case as the reader may try it."""
     case, want = question.cases[i], question.expected[i]
-    args = ", ".join(f"{name}={show(arg, 400)}" for name, arg in zip(question.parameters, case.args, strict=False))
     outcome = {
         "ok": show(got.value),
         "raised": f"{got.error}: {got.message}",
@@ -151,6 +158,7 @@ def _example(question: Question, i: int, got: Answer) -> Example:
         "skipped": "not run",
     }[got.status]
     if got.changed:
-        outcome += f"\nand {' and '.join(question.parameters[k] for k in got.changed)} was changed"
+        outcome += f"\nand {_arguments(question, got)} was changed"
     expected = show(want.value) if want.status == "ok" else f"raises {want.error}"
-    return Example(case.label, f"{question.name}({args})", expected, outcome)
+    called = calls.call(question.name, question.probe, question.parameters, case.args)
+    return Example(case.label, called, expected, outcome)
