@@ -1,0 +1,121 @@
+"""Which isolation this machine can give to code that is not trusted, tried out and not guessed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from exercises.grader import launch, staging
+
+INSTALL = "sudo apt-get install bubblewrap"
+
+
+class IsolationError(RuntimeError):
+    """Code that is not trusted cannot be isolated here; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """How code is run: ``bubblewrap``, ``user`` or ``trust``; and in sentences what this does not guarantee."""
+
+    name: str
+    weaker: tuple[str, ...] = ()
+
+
+USER = Isolation(
+    "user",
+    (
+        "The network is not cut off: a submission can reach whatever this container can reach.",
+        "Every file that all users of this container may read can be read by a submission, other installed packages included; "
+        "imports of ready-made answers are refused, which a determined submission can go round.",
+        "Disk space is shared with the grader: a submission can fill it until it ends, and what it wrote is removed then.",
+        "Other processes are visible to a submission in /proc, though it can neither read nor end them.",
+    ),
+)
+TRUST = Isolation(
+    "trust",
+    (
+        "Nothing is isolated: a submission can read, change and delete whatever you can, the scores of all others included.",
+        "The network is not cut off.",
+        "Limits on time and memory hold for code that does not set out to escape them.",
+    ),
+)
+
+
+def choose(trust: bool = False, container: bool = False, private: Sequence[Path] = ()) -> Isolation:
+    """The isolation for a class: ``trust`` is none, ``container`` is for where namespaces are forbidden, otherwise bubblewrap.
+
+    ``private`` are files and folders that a submission must not be able to read in a container, beside the grader's own.
+
+    Raises:
+        IsolationError: it is not to be had here.
+    """
+    if trust and container:
+        raise IsolationError("--trust and --container exclude each other; choose one")
+    if not hasattr(os, "fork"):
+        raise IsolationError("grading needs Linux (or macOS with --trust); on Windows, run it in WSL")
+    if trust:
+        return TRUST
+    if sys.platform != "linux":
+        raise IsolationError("isolating submissions needs Linux; grade in a Linux machine or container, or trust them: --trust")
+    return _container(private) if container else _bubblewrap()
+
+
+def _bubblewrap() -> Isolation:
+    if shutil.which("bwrap") is None:
+        raise IsolationError(f"bubblewrap is not installed; install it with: {INSTALL}")
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        raise IsolationError("setpriv is not installed; install it with: sudo apt-get install util-linux")
+    said = _try("bubblewrap")
+    if said is None:
+        return Isolation("bubblewrap")
+    if "Unknown option" in said:
+        raise IsolationError(f"bubblewrap is too old ({said}); version 0.8 or later is needed: {INSTALL}")
+    root = "as root in a container, use --container; " if os.geteuid() == 0 else ""
+    raise IsolationError(
+        f"bubblewrap is installed, but this machine does not let it make a sandbox ({said}). User namespaces may be forbidden, "
+        f"as in most containers: {root}if you trust every submission, use --trust"
+    )
+
+
+def _container(private: Sequence[Path]) -> Isolation:
+    if os.geteuid() != 0:
+        raise IsolationError("--container gives each submission a user of its own, which root alone can do; run it as root")
+    if shutil.which("setpriv") is None:
+        raise IsolationError("setpriv is not installed; install it with: apt-get install util-linux")
+    readable = [path for path in (Path(__file__).parents[1], *private) if launch.readable(path)]
+    if readable:
+        named = " ".join(str(path) for path in readable)
+        raise IsolationError(f"every user of this machine can read {named}; let root alone do so: chmod -R go-rwx {named}")
+    if (said := _try("user")) is not None:
+        raise IsolationError(
+            f"an ordinary user cannot run {launch.PYTHON} here ({said}); install Python and the packages where everybody can read"
+        )
+    return USER
+
+
+def _try(mode: str) -> str | None:
+    """Start the Python of a sandbox and end it; what went wrong, or nothing."""
+    folder = staging.stage([])
+    try:
+        with launch.place(mode, folder) as here:
+            done = subprocess.run(
+                [*launch.command(mode, folder, here), *launch.python(mode), "-c", "import json"],
+                env=launch.environment(mode, here),
+                cwd=launch.start_in(here),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return (
+        None if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1][:300]
+    )
