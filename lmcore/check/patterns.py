@@ -77,10 +77,10 @@ def _transposed(parts: Sequence[Pair], rtol: float, atol: float) -> str:
 
 
 def _not_a_number(got: torch.Tensor, want: torch.Tensor) -> str:
+    if (got.isinf() & ~want.isinf()).any():
+        return "Some of your numbers are infinite: where can you divide by zero, take log 0, or exp of a large number?"
     if (got.isnan() & ~want.isnan()).any():
         return "Some of your numbers are nan: where can zero be divided by zero, or infinity meet infinity?"
-    if (got.isinf() & ~want.isinf()).any():
-        return "Some of your numbers are infinite: where can you divide by zero, take log 0, or leave a place at −∞?"
     return ""
 
 
