@@ -53,6 +53,7 @@ SOMETIMES = (
     "tokenizers",
     "transformers",
     "tiktoken",
+    "seqeval",
 )
 
 # Functions that compute attention in one call.

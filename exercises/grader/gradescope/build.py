@@ -14,6 +14,7 @@ import exercises
 from exercises.grader.fingerprint import secret_seed
 from exercises.grader.gradescope import results
 from exercises.grader.pack import archive
+from exercises.grader.staging import READY_MADE
 
 HERE = Path(__file__).parent
 PROGRAMS = ("setup.sh", "run_autograder")
@@ -83,6 +84,8 @@ def _below(folder: Path, name: str) -> dict[str, bytes]:
 def requirements(chapter: str) -> str:
     """What grading ``chapter`` needs, with the versions of ``requirements.lock``; nothing else has to be installed.
 
+    Packages that hold ready-made answers are left out, since a student's code could read them in such a container.
+
     Raises:
         ValueError: the lock does not hold something that is needed.
     """
@@ -100,20 +103,19 @@ def requirements(chapter: str) -> str:
 @cache
 def _closure() -> frozenset[str]:
     """The distributions that lmcore and reading text notebooks need, and what those need, on Linux without a GPU."""
-    found: set[str] = set()
-    queue = [(name, "") for name in ("lmcore", "jupytext")]
-    seen = set(queue)
+    without = {_normal(name) for name in READY_MADE}
+    seen = {("lmcore", ""), ("jupytext", "")}
+    queue = list(seen)
     while queue:
         name, extra = queue.pop()
-        found.add(name)
         for line in importlib.metadata.requires(name) or []:
             needed = Requirement(line)
-            if needed.marker is None or needed.marker.evaluate({**LINUX, "extra": extra}):
-                for wanted in ("", *needed.extras):
-                    if (item := (_normal(needed.name), wanted)) not in seen:
-                        seen.add(item)
-                        queue.append(item)
-    return frozenset(found - {"lmcore"})
+            if _normal(needed.name) in without or (needed.marker and not needed.marker.evaluate({**LINUX, "extra": extra})):
+                continue
+            new = {(_normal(needed.name), wanted) for wanted in ("", *needed.extras)} - seen
+            seen |= new
+            queue += new
+    return frozenset(name for name, _ in seen) - {"lmcore"}
 
 
 def _normal(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from exercises.grader.feedback import WORDS
 from exercises.grader.pages import points, said
 from exercises.grader.record import QuestionRecord, Record
+from exercises.grader.scoring import OUR_FAULT
 
 NOT_GRADED = (
     "The grader stopped before it was done, so this submission has no score yet. This says nothing about your answers. "
@@ -89,7 +90,9 @@ def _feedback(question: QuestionRecord) -> str:
 
 def _for_instructors(record: Record, weaker: Sequence[str]) -> dict[str, Any]:
     """How it was graded and what a person should look at. It has no points, so hiding it does not hide the total."""
-    flags = [f"{question.name}: {flag}" for question in record.questions for flag in question.flags]
+    ours = [(question.name, note) for question in record.questions for note in question.notes if note.startswith(OUR_FAULT)]
+    theirs = [(question.name, flag) for question in record.questions for flag in question.flags]
+    flags = [f"{name}: {line}" for name, line in [*ours, *theirs]]
     lines = [
         *(["Look at these lines; they changed no score:", *flags] if flags else ["Nothing to look at."]),
         "",

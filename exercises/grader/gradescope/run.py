@@ -11,29 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import exercises
-from exercises.grader import grading, instructor, isolation, notebook, scoring, submissions
-from exercises.grader.fingerprint import fingerprint
+from exercises.grader import grading, instructor, isolation, notebook, submissions
 from exercises.grader.gradescope import results
 from exercises.grader.gradescope.build import FORMAT
-from exercises.grader.limits import Limits
 from exercises.grader.pack import replace as write
 from exercises.grader.record import Record
 
 NOTHING = "Nothing of this chapter was found in what you handed in"
 UNKNOWN = "the student"
+CLOSED = ("source", "submission", "results", "submission_metadata.json")  # for root alone
 
 
-def grade(folder: Path, settings: dict[str, Any], student: str) -> tuple[Record, list[str], isolation.Isolation]:
-    """The record of what lies in ``folder``, what could not be read, and how the code was run.
+def grade(root: Path, folder: Path, student: str) -> tuple[Record, list[str], isolation.Isolation]:
+    """The record of what lies in ``folder``, what could not be read, and how the code was run. ``root`` is Gradescope's folder.
 
     Raises:
         IsolationError: a student's code could not be kept away from the grader here.
     """
-    chapter = settings["chapter"]
-    how = isolation.choose(container=True)
-    bank, seed, limits = exercises.bank(chapter), int(settings["seed"]), Limits()
-    version = fingerprint(bank, seed, [scoring.PARTIAL, limits, how.name])
-    plan = grading.Plan(grading.ask(bank, seed), how, limits, version)
+    chosen = settings(root)
+    chapter = chosen["chapter"]
+    how = isolation.choose(container=True, private=[path for name in CLOSED if (path := root / name).exists()])
+    plan = grading.plan(exercises.bank(chapter), int(chosen["seed"]), how)
     found = submissions.collect(folder, [chapter], student)  # one person hands in here, whatever names stand in the files
     problems = [f"{problem.source}: {problem.text}" for problem in found.problems]
     if found.submissions:
@@ -77,7 +75,7 @@ def prove(root: Path) -> list[str]:
     possible = sum(exercise.points for exercise in exercises.bank(chapter))
     document = json.loads(instructor.solved(chapter)[1])
     names = [exercise.name for exercise in exercises.bank(chapter)]
-    places = [str(root / name) for name in ("source", "results", "submission")]
+    places = [str(root / name) for name in CLOSED if (root / name).is_dir()]
     cell = {"id": "looks-for-the-grader", "cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
     document["cells"].append({**cell, "source": LOOKING.format(names=names, places=places)})
     found = []
@@ -87,7 +85,7 @@ def prove(root: Path) -> list[str]:
     ):
         with tempfile.TemporaryDirectory() as temporary:
             (Path(temporary) / name).write_text(text, encoding="utf-8")
-            record, problems, how = grade(Path(temporary), settings(root), UNKNOWN)
+            record, problems, how = grade(root, Path(temporary), UNKNOWN)
         print(f"{name}: {record.points:g} of {possible} points; {how.name}; {'; '.join(problems) or 'no problems'}")
         if record.points != expected:
             found.append(f"{name} gets {record.points:g} of {possible} points instead of {expected}: {record.questions}")
@@ -122,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begun = time.monotonic()
     try:
         who = student(root / "submission_metadata.json")
-        record, problems, how = grade(root / "submission", settings(root), who)
+        record, problems, how = grade(root, root / "submission", who)
         content = results.results(record, problems, how.weaker, time.monotonic() - begun)
         status = 0
     except Exception:
