@@ -95,7 +95,7 @@ def named(name: str) -> Any:
         ValueError: there is nothing of this name.
     """
     if "." not in name:
-        if importlib.util.find_spec(name) or name in SOMETIMES:
+        if name in SOMETIMES or importlib.util.find_spec(name):  # in a sandbox, looking for some of these is an error
             return None
         raise ValueError(f"there is no function {name}; name one by its full path, such as torch.nn.functional.layer_norm")
     parts = name.split(".")
