@@ -26,7 +26,6 @@ DOORS = ("torch._ops", "torch._refs", "torch._decomp", "torch._prims", "torch._i
 # Functions that are there in some versions of torch and not in others, and packages that need not be installed.
 SOMETIMES = (
     "torch.nn.attention.flex_attention.flex_attention",
-    "torch.nn.attention.varlen.varlen_attn",
     "torch._scaled_dot_product_attention_math",
     "torch._scaled_dot_product_attention_math_for_mps",
     "torch._scaled_dot_product_cudnn_attention",
