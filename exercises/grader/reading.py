@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -99,11 +100,13 @@ def _bytes(path: Path) -> bytes:
 
 def _read(path: Path, place: tuple[str, ...]) -> dict[str, Any]:
     data, about = _bytes(path), b""
-    for i, name in enumerate(place):
-        about = archives.beside(data, name) if i == len(place) - 1 else b""
+    if not place and path.name == "notebook.ipynb":
+        with suppress(ValueError):
+            about = _bytes(path.parent / "submission.json")
+    for name in place:
+        with suppress(ValueError):
+            about = archives.beside(data, name)
         data = archives.member(data, name)
-    if not place and path.name == "notebook.ipynb" and (path.parent / "submission.json").exists():
-        about = _bytes(path.parent / "submission.json")
     return _sheet(_content(data, (path.name, *place)[-1]), _about(about))
 
 
