@@ -21,22 +21,24 @@ from exercises.grader.pages import (
     status,
 )
 from exercises.grader.record import QuestionRecord, Record
-from exercises.grader.tally import of_chapter, total
+from exercises.grader.tally import GRADER_FAILED, of_chapter, total
 
 # One kind sentence per outcome.
 WORDS = {
-    "passed": "All of it is right. Well done!",
+    "passed": "Every case passes. Well done!",
     "partly": "You are on the way: some cases pass already.",
-    "failed": "Not there yet. The hint below says where to look first.",
-    "unwritten": "This one was not written yet. The first small step is often a case worked out by hand.",
+    "failed": "Not there yet.",
+    "unwritten": "This one is still to be written. A small case worked out by hand is a good first step.",
     "missing": "No function of this name was found in what you handed in. Was it renamed, or its cell deleted?",
     "crashed": "The code ended before it gave an answer, so the cases could not be run.",
 }
+FAULT = "The grader failed here, which is not your fault. Whoever graded this has been told."
 
 
 def feedback(record: Record, about: About) -> str:
     """The page of one student."""
     handed = [chapter for chapter in about.chapters if of_chapter(record, chapter)]
+    absent = {question.chapter: True for question in record.questions if question.chapter not in handed}
     body = f"""<header class="top narrow">
 <p class="over">Feedback · {said(about.title, 120)}</p>
 <h1>{named(record.student, 120)}</h1>
@@ -47,6 +49,7 @@ def feedback(record: Record, about: About) -> str:
 {banner(about)}
 {_notes(record.notes, "About your file")}
 {joined(_chapter(record, chapter) for chapter in handed)}
+{joined(f"<p>Nothing was handed in for {said(chapter_title(chapter))}.</p>" for chapter in absent)}
 </main>
 <footer class="narrow">
 <p>{_small_print(record, about)}</p>
@@ -57,7 +60,7 @@ def feedback(record: Record, about: About) -> str:
 def _lead(record: Record) -> str:
     right = sum(question.status == "passed" for question in record.questions)
     if not record.questions:
-        return "There was no exercise in what you handed in."
+        return "There was no exercise in what was handed in."
     if right == len(record.questions):
         return "Everything is right. Well done!"
     of = f"{right} of {count(len(record.questions), 'question')} {'is' if right == 1 else 'are'} right"
@@ -76,12 +79,13 @@ def _chapter(record: Record, chapter: str) -> str:
 
 
 def _question(question: QuestionRecord) -> str:
+    words = FAULT if question.kind == GRADER_FAILED else WORDS[question.status]
     parts = [
         f'<div class="heading"><h3><code>{said(question.name)}</code></h3>'
         f'<p class="worth">{points(question.points, question.possible)}</p></div>',
-        f"<p>{status(question.status)} <span>{WORDS[question.status]}</span></p>",
+        f"<p>{status(question.status)} <span>{words}</span></p>",
     ]
-    if question.hint and question.status != "passed":
+    if question.hint and question.status not in ("passed", "unwritten"):
         parts.append(f'<div class="hint"><h4>Hint</h4>{prose(question.hint)}</div>')
     parts += [_cases(question), _example(question), _notes(question.notes, "Notes")]
     return f'<article class="question {question.status}">{joined(parts)}</article>'
@@ -96,7 +100,10 @@ def _cases(question: QuestionRecord) -> str:
     if hidden:
         text = f"{sum(hidden)} of {count(len(hidden), 'hidden case')}"
         items.append(_case("passed" if all(hidden) else "failed", "passes" if sum(hidden) == 1 else "pass", text, False))
-    return f'<h4>Cases</h4><ul class="cases">{"".join(items)}</ul>' if items else ""
+    whole = f'<ul class="cases">{"".join(items)}</ul>'
+    if question.status == "passed":
+        return f"<details><summary>Cases</summary>{whole}</details>"
+    return f"<h4>Cases</h4>{whole}" if items else ""
 
 
 def _case(which: str, verb: str, text: str, verb_first: bool = True) -> str:

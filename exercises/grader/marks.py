@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from exercises.grader import tally
-from exercises.grader.pages import About, chapter_title, in_words, joined, named, number, said, scroll, status
+from exercises.grader.pages import About, alphabetic, chapter_title, in_words, joined, named, number, said, scroll, status
 from exercises.grader.record import QuestionRecord, Record
 from exercises.grader.tally import Asked
 
@@ -52,7 +52,7 @@ def _student(record: Record, people: People, earned: float, cells: Iterable[str]
     href = about.json.replace("{key}", quote(record.key, safe="", errors="replace"))
     json = f'<td><a href="{href}"><span class="aloud">{named(record.student)} as </span>JSON</a></td>' if about.json else ""
     return (
-        f'<tr><th scope="row" data-sort="{said(record.student.casefold(), 60)}">{people.link(record)}{flagged}</th>'
+        f'<tr><th scope="row" data-sort="{said(alphabetic(record.student), 60)}">{people.link(record)}{flagged}</th>'
         f'<td class="number total" data-sort="{earned}">{number(earned)}</td>{"".join(cells)}{json}</tr>'
     )
 

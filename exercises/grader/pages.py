@@ -7,8 +7,10 @@ can run in it or fetch anything, even if the escaping failed.
 import base64
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -76,6 +78,12 @@ def prose(text: str, limit: int = 2000) -> str:
 def named(name: str, limit: int = 60) -> str:
     """A person's name as HTML that keeps its direction to itself."""
     return f"<bdi>{said(' '.join(name.split()), limit) or '(no name)'}</bdi>"
+
+
+def alphabetic(name: str) -> str:
+    """What names are ordered by: Çelik stands between Carla and Chidi."""
+    letters = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def number(value: float) -> str:
@@ -149,8 +157,7 @@ def how_points(about: About) -> str:
 
 def page(title: str, body: str, script: bool = False) -> str:
     """A whole page, on its own in one file; ``title`` is plain text."""
-    css = (HERE / "report.css").read_text(encoding="utf-8")
-    js = (HERE / "report.js").read_text(encoding="utf-8") if script else ""
+    css, js = _part("report.css"), _part("report.js") if script else ""
     policy = f"default-src 'none'; style-src {_hash(css)}; img-src data:; base-uri 'none'; form-action 'none'"
     policy += f"; script-src {_hash(js)}" if script else ""
     return f"""<!doctype html>
@@ -172,6 +179,11 @@ def page(title: str, body: str, script: bool = False) -> str:
 </body>
 </html>
 """
+
+
+@cache
+def _part(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

@@ -8,6 +8,9 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
+    const arrow = document.createElement("span");
+    arrow.className = "arrow";
+    button.insertBefore(arrow, button.querySelector("small"));
     head.append(button);
     if (i === 0) head.setAttribute("aria-sort", "ascending");
     button.addEventListener("click", () => {

@@ -13,9 +13,9 @@ from exercises.grader import marks, misconceptions, tally
 from exercises.grader.feedback import feedback
 from exercises.grader.marks import People, anchor
 from exercises.grader.pack import replace
-from exercises.grader.pages import GENERATOR, About, banner, chapter_title, count, how_points, joined, page, said
-from exercises.grader.record import Record
-from exercises.grader.tally import Asked
+from exercises.grader.pages import GENERATOR, About, alphabetic, banner, chapter_title, count, how_points, joined, page, said
+from exercises.grader.record import QuestionRecord, Record
+from exercises.grader.tally import GRADER_FAILED, Asked
 
 __all__ = ["About", "write"]
 
@@ -47,7 +47,7 @@ def write(out: Path, records: Sequence[Record], problems: Sequence[Problem], abo
     Raises:
         ValueError: two records have the same key, a key is no file name, or a record does not fit ``about``.
     """
-    records = sorted(records, key=lambda record: (record.student.casefold(), record.key))
+    records = sorted(records, key=lambda record: (alphabetic(record.student), record.key))
     _check_keys(records)
     report = class_page(records, problems, about)
     folder = out / "feedback"
@@ -124,10 +124,9 @@ def _contents(about: About) -> str:
 
 def _look(records: Sequence[Record], problems: Sequence[Problem], people: People) -> str:
     flagged = [(record, question) for record in records for question in record.questions if question.flags]
-    flags = "".join(
-        f"<li><p>{people.link(record)} <code>{said(question.name)}</code></p>{_lines(question.flags)}</li>"
-        for record, question in flagged
-    )
+    failed = [(record, q) for record in records for q in record.questions if q.kind == GRADER_FAILED]
+    flags = "".join(_answer(record, question, question.flags, people) for record, question in flagged)
+    faults = "".join(_answer(record, question, question.notes, people) for record, question in failed)
     files = "".join(
         f"<li><p><bdi><code>{said(problem.source, 200)}</code></bdi></p>{_lines([problem.text])}</li>" for problem in problems
     )
@@ -142,18 +141,23 @@ def _look(records: Sequence[Record], problems: Sequence[Problem], people: People
         f'for it: that is for you to judge.</p><ul class="lines">{flags}</ul>'
         if flagged
         else "",
+        f'<h3>Questions on which the grader failed</h3><ul class="lines">{faults}</ul>' if failed else "",
         f'<h3>Files that were not graded</h3><ul class="lines">{files}</ul>' if problems else "",
         f"<details><summary>Notes on {count(len(noted), 'submission')}, which the students see as well</summary>"
         f'<ul class="lines">{notes}</ul></details>'
         if noted
         else "",
     ]
-    if not flagged and not problems:
+    if not flagged and not problems and not failed:
         parts.insert(0, "<p>Nothing. Every file was graded, and no answer was flagged.</p>")
     elif not flagged:
         parts.insert(0, "<p>No answer was flagged.</p>")
-    much = f' <span class="aside">{len(flagged) + len(problems)}</span>' if flagged or problems else ""
+    much = f' <span class="aside">{n}</span>' if (n := len(flagged) + len(failed) + len(problems)) else ""
     return f'<section id="look"><h2>Look at these{much}</h2>{joined(parts)}</section>'
+
+
+def _answer(record: Record, question: QuestionRecord, lines: Iterable[str], people: People) -> str:
+    return f"<li><p>{people.link(record)} <code>{said(question.name)}</code></p>{_lines(lines)}</li>"
 
 
 def _lines(texts: Iterable[str]) -> str:

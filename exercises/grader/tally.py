@@ -8,7 +8,8 @@ from exercises.grader.pages import About, in_words
 from exercises.grader.record import QuestionRecord, Record
 
 MOST_COLUMNS = 11
-NOT_HANDED_IN = "not handed in"  # the kind of a question whose whole notebook is not there
+# Kinds of a question that say something of more than the answer: its notebook is not there; the grader itself failed.
+NOT_HANDED_IN, GRADER_FAILED = "not handed in", "crashed"
 
 # Failures that are no known mistake of the bank: what a lecturer reads for each kind.
 KINDS = {
