@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exercises.grader import launch, staging
+from exercises.grader.limits import Limits
 
 INSTALL = "sudo apt-get install bubblewrap"
 
@@ -92,7 +93,7 @@ def _container(private: Sequence[Path]) -> Isolation:
         raise IsolationError(f"every user of this machine can read {named}; let root alone do so: chmod -R go-rwx {named}")
     if (said := _try("user")) is not None:
         raise IsolationError(
-            f"an ordinary user cannot run {launch.PYTHON} here ({said}); install Python and the packages where everybody can read"
+            f"{launch.PYTHON} cannot be run by an ordinary user ({said}); Python and packages must lie where everybody can read"
         )
     return USER
 
@@ -101,9 +102,9 @@ def _try(mode: str) -> str | None:
     """Start the Python of a sandbox and end it; what went wrong, or nothing."""
     folder = staging.stage([])
     try:
-        with launch.place(mode, folder) as here:
+        with launch.place(mode) as here:
             done = subprocess.run(
-                [*launch.command(mode, folder, here), *launch.python(mode), "-c", "import json"],
+                [*launch.command(mode, folder, here, Limits()), *launch.python(mode), "-c", "import json"],
                 env=launch.environment(mode, here),
                 cwd=launch.start_in(here),
                 stdin=subprocess.DEVNULL,

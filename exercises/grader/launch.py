@@ -30,7 +30,7 @@ class Place:
 
 
 @contextlib.contextmanager
-def place(mode: str, stage: Path) -> Iterator[Place]:
+def place(mode: str) -> Iterator[Place]:
     """A place for one sandbox, and afterwards no trace of it."""
     with contextlib.ExitStack() as stack:
         uid = stack.enter_context(users.claimed()) if os.geteuid() == 0 and mode != "trust" else None
@@ -45,7 +45,7 @@ def place(mode: str, stage: Path) -> Iterator[Place]:
         yield Place(uid, folder)
 
 
-def command(mode: str, stage: Path, here: Place, limits: Limits = Limits(), extra: tuple[Path, ...] = ()) -> list[str]:
+def command(mode: str, stage: Path, here: Place, limits: Limits, extra: tuple[Path, ...] = ()) -> list[str]:
     """What stands before the Python of a sandbox. ``extra`` are further packages that its questions need."""
     drop = []
     if here.uid is not None:
@@ -120,8 +120,8 @@ def inside_python() -> str:
 
 
 def python(mode: str) -> list[str]:
-    """The interpreter of a sandbox. It sees no package of this machine but by the path it is given, and, unlike ``-I``, it takes
-    the fixed hash seed from its environment, in which there is nothing else."""
+    """The interpreter of a sandbox. It sees no package of this machine but by the path it is given. Unlike ``-I``, it takes
+    the fixed hash seed from its environment, in which there is nothing else of use."""
     return [inside_python() if mode == "bubblewrap" else str(PYTHON), "-s", "-S", "-P", "-B"]
 
 

@@ -11,7 +11,7 @@ class Limits:
 
     Attributes:
         start: for a sandbox to be ready; no code of a student has run by then.
-        cells: for all cells of a notebook together, each time they are run.
+        cell: for one cell of a notebook, and ``cells`` for all of them together, each time they are run.
         grace: for an answer beyond its question's own limit.
         processes: that run at a time, threads included.
         files: open in one process.
@@ -23,6 +23,7 @@ class Limits:
     """
 
     start: float = 90.0
+    cell: float = 5.0
     cells: float = 10.0
     grace: float = 1.5
     processes: int = 64

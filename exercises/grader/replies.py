@@ -1,4 +1,4 @@
-"""Reading what comes out of a sandbox: every byte of it may be made to harm. Nothing is read without limits on time and size."""
+"""Reading what comes out of a sandbox: every byte of it may be made to harm, and none is read without limits."""
 
 import contextlib
 import json
@@ -6,6 +6,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from exercises.grader.limits import Limits
@@ -137,14 +138,45 @@ def text(words: str, most: int) -> str:
     return words[:most].encode("utf-8", "replace").decode("utf-8")
 
 
-def found(record: Any) -> tuple[bool, list[str]]:
-    """Whether a sandbox has found the function that a question asks for, and what it says about the cells."""
-    if not isinstance(record, dict) or set(record) != {"found", "notes"} or type(record["found"]) is not bool:
+@dataclass(frozen=True)
+class Place:
+    """A statement of a notebook: the number of its cell, its own in the cell from 0, and its line."""
+
+    cell: int
+    statement: int
+    line: int
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a sandbox says about the cells: whether the function that the question asks for is there, lines for the student, and
+    the statements (cell, number) that took too long."""
+
+    found: bool
+    notes: tuple[str, ...]
+    slow: tuple[tuple[int, int], ...]
+
+
+def cells(record: Any) -> Place | Ran:
+    """Which statement of a notebook is about to be run, or what came of all of them.
+
+    Raises:
+        LineError: it is neither.
+    """
+    if isinstance(record, dict) and set(record) == {"at"} and _numbers(record["at"], 3):
+        return Place(*record["at"])
+    if not isinstance(record, dict) or set(record) != {"found", "notes", "slow"} or type(record["found"]) is not bool:
         raise LineError("sent back what is no answer")
-    notes = record["notes"]
+    notes, slow = record["notes"], record["slow"]
     if type(notes) is not list or len(notes) > 20 or not all(type(note) is str for note in notes):
         raise LineError("sent back what is no answer")
-    return record["found"], [text(note, 300) for note in notes]
+    if type(slow) is not list or not all(_numbers(place, 2) for place in slow):
+        raise LineError("sent back what is no answer")
+    return Ran(record["found"], tuple(text(note, 300) for note in notes), tuple(slow))
+
+
+def _numbers(record: Any, many: int) -> bool:
+    return type(record) is tuple and len(record) == many and all(type(n) is int and 0 <= n < 1 << 20 for n in record)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

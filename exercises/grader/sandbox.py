@@ -8,37 +8,24 @@ What the sandbox sends is values, compared by the grader with expected ones that
 worker can thus make up answers, which it could have returned in the first place.
 """
 
-import contextlib
-import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from exercises.grader import launch, replies, staging, users, watch
+from exercises.grader import replies, staging
 from exercises.grader.isolation import Isolation
 from exercises.grader.limits import Limits
-from exercises.grader.replies import GoneError, LateError, Line, LineError
+from exercises.grader.process import Sandbox, TooMuchError
+from exercises.grader.replies import GoneError, LateError, Line, LineError, Place
 from lmcore.check import wire
 from lmcore.check.question import Question
-from lmcore.check.run import PROBES, Answer
+from lmcore.check.run import Answer
 
 SKIPPED = Answer("skipped")
-MEMORY_OF_A_WORKER = 384 << 20  # what a warm worker and a child of it have before anything of a student runs
-
-
-class SandboxError(RuntimeError):
-    """A sandbox could not be started: a fault of the grader or of the machine, not of a submission."""
-
-
-class _TooMuchError(Exception):
-    """The sandbox takes too much; the message says of what."""
+ATTEMPTS = 4  # to run the cells of a notebook that end their process
+MOST_STATEMENTS = 20_000
 
 
 @dataclass
@@ -55,6 +42,11 @@ class Run:
     status_note: str = ""
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing more to run."""
+        return bool(self.status_note) or any(answer.status in ("died", "timeout") for answer in self.answers)
+
 
 def run(cells: Sequence[str], questions: Sequence[Question], isolation: Isolation, limits: Limits | None = None) -> list[Run]:
     """Run a notebook's cells and then every case of every question; one :class:`Run` for each question.
@@ -64,184 +56,117 @@ def run(cells: Sequence[str], questions: Sequence[Question], isolation: Isolatio
     """
     limits = limits or Limits()
     runs = [Run([SKIPPED] * len(question.cases)) for question in questions]
-    left = [limits.whole(question) for question in questions]
     # Questions whose probes need the same rooms of the package share a sandbox; what no question asks for is not there.
     rooms = [staging.rooms(question.probe) for question in questions]
     for files in dict.fromkeys(rooms):
-        chosen = [i for i, own in enumerate(rooms) if own == files]
-        with _Sandbox(isolation.name, files, [questions[i] for i in chosen], limits) as sandbox:
+        chosen = [(question, one) for question, one, own in zip(questions, runs, rooms, strict=True) if own == files]
+        extra = staging.data(question.probe for question, _ in chosen)
+        with Sandbox(isolation.name, files, extra, limits) as sandbox:
+            notebook = _Notebook(cells, sandbox, limits)
             for public in (True, False):
-                for i in chosen:
-                    if any(runs[i].answers[j].status in ("died", "timeout") for j in range(len(runs[i].answers))):
-                        continue
-                    if runs[i].status_note:
-                        continue
-                    begun = time.monotonic()
-                    sandbox.ask(cells, questions[i], runs[i], public, left[i])
-                    left[i] -= time.monotonic() - begun
+                for question, one in chosen:
+                    if not one.over:
+                        notebook.ask(question, one, public)
     return runs
 
 
-class _Sandbox:
-    """A sandbox that is started when it is needed, and again when it was lost."""
+class _Notebook:
+    """The cells of one notebook, and what is known about them."""
 
-    def __init__(self, mode: str, files: frozenset[Path], questions: Sequence[Question], limits: Limits) -> None:
-        self.mode, self.limits, self.questions = mode, limits, questions
-        self.files = files
-        self.extra = staging.data(question.probe for question in questions)
-        self.stack = contextlib.ExitStack()
-        self.process: subprocess.Popen | None = None
-        self.memory = 0
+    def __init__(self, cells: Sequence[str], sandbox: Sandbox, limits: Limits) -> None:
+        self.cells, self.sandbox, self.limits = list(cells), sandbox, limits
+        self.stops: dict[int, int] = {}  # the statement at which a cell is left
+        self.notes: list[str] = []  # why
+        self.used: defaultdict[str, float] = defaultdict(float)  # seconds, by question
 
-    def __enter__(self) -> "_Sandbox":
-        self.stage = staging.stage(self.files)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self.end()
-        finally:
-            shutil.rmtree(self.stage, ignore_errors=True)
-
-    def ask(self, cells: Sequence[str], question: Question, run: Run, public: bool, seconds: float) -> None:
-        """Run the public or the hidden cases of a question in a child of its own, and put the answers into ``run``."""
+    def ask(self, question: Question, run: Run, public: bool) -> None:
+        """Run the public or the hidden cases of a question, each time in a new process, and put the answers into ``run``."""
         todo = [i for i, case in enumerate(question.cases) if case.public == public]
         if not todo:
             return
-        self.memory = question.memory_mb << 20
-        current = todo[0]
-        deadline = time.monotonic() + max(1.0, seconds)
-        try:
-            line = self._fork(question)
+        for attempt in range(1, ATTEMPTS + 1):
+            at: list[Place] = []  # the statement that runs, until the cells are done
+            asked = todo[:1]  # the case that runs
             try:
-                begun = min(deadline, time.monotonic() + self.limits.cells + self.limits.grace)
-                line.send(wire.encode(self._job(cells, question)), begun)
-                there, notes = replies.found(line.value(self.limits, begun)[0])
-                run.notes += notes if public else []
-                if not there:
-                    run.status_note = "missing" if public else ""
-                    return
-                room = self.limits.replies
-                for current in todo:
-                    until = min(deadline, time.monotonic() + question.seconds + self.limits.grace)
-                    line.send(wire.encode(question.cases[current].args), until)
-                    record, size = line.value(self.limits, until)
-                    room -= size
-                    if room < 0:
-                        raise LineError(f"returned more than {self.limits.replies >> 20} MB in all")
-                    run.answers[current] = replies.answer(record, len(question.cases[current].args))
-                    if run.answers[current].status == "timeout":
-                        run.answers[current] = Answer("timeout", message=f"{question.seconds:g} s")
-                        return
-            finally:
-                line.close()
-                self._settle()
-        except LateError:
-            run.answers[current] = Answer("timeout", message=f"{question.seconds:g} s")
-        except GoneError:
-            run.answers[current] = Answer("died", message="ended its process")
-        except (LineError, _TooMuchError) as error:
-            if isinstance(error, _TooMuchError):
-                self.end()
-            run.answers[current] = Answer("died", message=str(error))
+                with self.sandbox.child(question) as line:
+                    begun = time.monotonic()
+                    deadline = begun + max(1.0, self.limits.whole(question) - self.used[question.name])
+                    try:
+                        self._run_cells(line, question, run, public, deadline, at)
+                        self._run_cases(line, question, run, todo, deadline, asked)
+                    finally:
+                        self.used[question.name] += time.monotonic() - begun
+                return
+            except (LateError, GoneError, LineError, TooMuchError) as error:
+                how = self._words(error)
+                if at and attempt < ATTEMPTS and self._leave(at[0], how):
+                    continue
+                late = isinstance(error, LateError) and not at
+                run.answers[asked[0]] = late_answer(question) if late else Answer("died", message=how)
+                run.notes += self.notes if public and at else []
+                return
 
-    def _job(self, cells: Sequence[str], question: Question) -> dict[str, Any]:
+    def _run_cells(self, line: Line, question: Question, run: Run, public: bool, deadline: float, at: list[Place]) -> None:
+        end = min(deadline, time.monotonic() + self.limits.cells + self.limits.grace)
+        line.send(wire.encode(self._job(question)), end)
+        for _ in range(MOST_STATEMENTS):
+            soon = min(end, time.monotonic() + self.limits.cell + self.limits.grace)
+            said = replies.cells(line.value(self.limits, soon)[0])
+            if isinstance(said, Place):
+                at[:] = [said]
+                continue
+            at.clear()
+            for cell, statement in said.slow:
+                self.stops.setdefault(cell, statement)
+            if public:
+                run.notes += [*self.notes, *said.notes]
+                run.status_note = "" if said.found else "missing"
+            return
+        raise LineError("has cells of more statements than can be run")
+
+    def _run_cases(self, line: Line, question: Question, run: Run, todo: list[int], deadline: float, asked: list[int]) -> None:
+        room = self.limits.replies
+        for i in todo if not run.status_note else []:
+            asked[:] = [i]
+            soon = min(deadline, time.monotonic() + question.seconds + self.limits.grace)
+            line.send(wire.encode(question.cases[i].args), soon)
+            record, size = line.value(self.limits, soon)
+            room -= size
+            if room < 0:
+                raise LineError(f"returned more than {self.limits.replies >> 20} MB in all")
+            run.answers[i] = replies.answer(record, len(question.cases[i].args))
+            if run.answers[i].status == "timeout":
+                run.answers[i] = late_answer(question)
+                return
+
+    def _job(self, question: Question) -> dict[str, Any]:
         return {
-            "cells": list(cells),
+            "cells": self.cells,
+            "stops": list(self.stops.items()),
             "name": question.name,
             "probe": question.probe,
             "seconds": question.seconds,
             "ready": list(question.ready),
+            "seconds_for_a_cell": self.limits.cell,
             "seconds_for_cells": self.limits.cells,
+            "reply": self.limits.reply,
             "blocked": staging.blocked(),
         }
 
-    def _fork(self, question: Question) -> Line:
-        """A line to a new child of the worker."""
-        if self.process is None:
-            self._start()
-        ours, theirs = replies.pair()
-        limits = {
-            "import": [PROBES[question.probe].split(":")[0]],
-            "cpu": int(self.limits.whole(question)) + 1,
-            "file_bytes": self.limits.file_bytes,
-            "files": self.limits.files,
-            "memory": self.memory + self.limits.slack,
-            "processes": self.limits.processes if self.mode != "trust" else 0,
-        }
-        with theirs:
-            try:
-                socket.send_fds(self.control.socket, [json.dumps(limits).encode()], [theirs.fileno()])
-            except OSError:
-                ours.close()
-                self.end()
-                raise GoneError from None
-        return Line(ours, self._watch)
+    def _leave(self, at: Place, how: str) -> bool:
+        """From now on leave a cell where it ended its process; whether that is any news."""
+        if at.cell > len(self.cells) or self.stops.get(at.cell, at.statement + 1) <= at.statement:
+            return False
+        self.stops[at.cell] = at.statement
+        self.notes.append(f"cell {at.cell}, line {at.line} {how}; this cell was left there")
+        return True
 
-    def _settle(self) -> None:
-        """Wait until the child and all that it started are gone; if they will not go, end the sandbox."""
-        if self.process is None:
-            return
-        try:
-            self.control.send(b"x", time.monotonic() + 1.0)
-            self.control.line(200, time.monotonic() + 3.0)
-        except (GoneError, LateError, ValueError, _TooMuchError):
-            self.end()
+    def _words(self, error: Exception) -> str:
+        if isinstance(error, GoneError):
+            return "ended its process"
+        return "takes too long" if isinstance(error, LateError) else str(error)
 
-    def _start(self) -> None:
-        try:
-            self.place = self.stack.enter_context(launch.place(self.mode, self.stage))
-            ours, theirs = replies.pair()
-            self.control = Line(ours, lambda: None)
-            paths = json.dumps(launch.paths(self.mode, self.stage))
-            with theirs:
-                self.process = subprocess.Popen(
-                    [
-                        *launch.command(self.mode, self.stage, self.place, self.limits, self.extra),
-                        *launch.python(self.mode),
-                        *(f"{launch.paths(self.mode, self.stage)[0]}/worker.py", str(theirs.fileno()), paths),
-                    ],
-                    env=launch.environment(self.mode, self.place),
-                    cwd=launch.start_in(self.place),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    pass_fds=[theirs.fileno()],
-                    start_new_session=True,
-                )
-            self.control.line(200, time.monotonic() + self.limits.start)
-        except (OSError, GoneError, LateError, ValueError) as error:
-            said = self._said()
-            self.end()
-            raise SandboxError(f"no sandbox could be started: {said or type(error).__name__}") from None
-        assert self.process.stderr is not None
-        self.process.stderr.close()
 
-    def _said(self) -> str:
-        """What a sandbox that did not start has said last. No student's code has run in it."""
-        if self.process is None or self.process.stderr is None:
-            return ""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        lines = self.process.stderr.read(1 << 16).decode(errors="replace").strip().splitlines()
-        return lines[-1][:300] if lines else ""
-
-    def _watch(self) -> None:
-        assert self.process is not None
-        memory, threads = watch.taken(watch.members(self.process.pid, self.place.uid))
-        if memory > self.memory + MEMORY_OF_A_WORKER:
-            raise _TooMuchError(f"used more than {self.memory >> 20} MB of memory")
-        if threads > self.limits.processes + 8:
-            raise _TooMuchError(f"started more than {self.limits.processes} processes")
-
-    def end(self) -> None:
-        """End every process of the sandbox and remove what it left."""
-        process, self.process = self.process, None
-        if process is not None:
-            for member in [process.pid, *watch.members(process.pid, None)]:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(member, signal.SIGKILL)
-            process.wait()
-            if process.stderr is not None:
-                process.stderr.close()
-            self.control.close()
-        self.stack.close()
+def late_answer(question: Question) -> Answer:
+    """A call that took too long."""
+    return Answer("timeout", message=f"{question.seconds:g} s")

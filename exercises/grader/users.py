@@ -12,7 +12,9 @@ import socket
 import time
 from collections.abc import Iterator
 
-FIRST, MANY = 2_000_061_000, 500
+from exercises.grader import watch
+
+FIRST, MANY = 60_706, 478  # no range that systemd or Debian hands out, and below 65,536: all that some containers have
 
 
 @contextlib.contextmanager
@@ -65,7 +67,7 @@ def _ids(process: str) -> set[int]:
 def end(uid: int, seconds: float = 5.0) -> bool:
     """End every process of a user; whether none is left."""
     deadline = time.monotonic() + seconds
-    while found := _alive(uid):
+    while found := watch.alive(processes(uid)):
         if time.monotonic() > deadline:
             return False
         for process in found:
@@ -73,12 +75,3 @@ def end(uid: int, seconds: float = 5.0) -> bool:
                 os.kill(process, signal.SIGKILL)
         time.sleep(0.002)
     return True
-
-
-def _alive(uid: int) -> list[int]:
-    found = []
-    for process in processes(uid):
-        with contextlib.suppress(OSError), open(f"/proc/{process}/stat", "rb") as file:
-            if file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X"):
-                found.append(process)
-    return found

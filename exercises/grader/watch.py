@@ -1,18 +1,17 @@
-"""How much a running sandbox takes, by what /proc says: the limits of the kernel hold for one process, these for all together."""
+"""How much a running sandbox takes in all, by what /proc says; the limits of the kernel hold for one process."""
 
 import contextlib
+from collections.abc import Iterable
 
-from exercises.grader import users
 from exercises.grader.box import held
 
 
-def members(root: int, uid: int | None) -> list[int]:
-    """The processes of a sandbox: what descends from its first one, and all of its user."""
-    found = [root, *held.descendants(root)]
-    return found if uid is None else sorted({*found, *users.processes(uid)})
+def members(root: int) -> list[int]:
+    """The processes of a sandbox: its first one and what descends from it."""
+    return [root, *held.descendants(root)]
 
 
-def taken(processes: list[int]) -> tuple[int, int]:
+def taken(processes: Iterable[int]) -> tuple[int, int]:
     """Bytes of memory that belong to processes and not to a file, and how many threads they have."""
     memory = threads = 0
     for process in processes:
@@ -24,3 +23,13 @@ def taken(processes: list[int]) -> tuple[int, int]:
                 elif name == b"Threads":
                     threads += int(rest)
     return memory, threads
+
+
+def alive(processes: Iterable[int]) -> list[int]:
+    """Those that still run: not those that only wait for their parent to take note of their end."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(OSError), open(f"/proc/{process}/stat", "rb") as file:
+            if file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X"):
+                found.append(process)
+    return found

@@ -228,5 +228,6 @@ def in_gpt2(function: Callable, device: torch.device) -> dict[str, Any] | str:
     return {"loss": loss.item(), "likeliest": tokenizer.decode([int(logits[0, -1].argmax())])}
 
 
-in_causal, in_losses = map(in_a_model, (causal, losses))
+in_causal = in_a_model(causal)
+in_losses = in_a_model(losses)
 in_cached = in_a_model(cached, in_gpt2, "GPT-2")

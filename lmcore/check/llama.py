@@ -102,4 +102,7 @@ def pooled(weight: Tensor, heads: int, groups: int) -> Swap | None:
     return Swap(model, lambda: model(ids), put, torch.Size((groups * width, dim)), llama_names(model.config))
 
 
-in_norms, in_networks, in_shared_heads, in_pooled = map(in_a_model, (norms, networks, shared_heads, pooled))
+in_norms = in_a_model(norms)
+in_networks = in_a_model(networks)
+in_shared_heads = in_a_model(shared_heads)
+in_pooled = in_a_model(pooled)

@@ -275,4 +275,7 @@ def put_embeddings(model: Bert, function: Callable, ids: Tensor, segments: Tenso
     replace_forward(model.norm, forward)
 
 
-in_additive, in_norms, in_blocks, in_cross = map(in_a_model, (additive, norms, blocks, cross))
+in_additive = in_a_model(additive)
+in_norms = in_a_model(norms)
+in_blocks = in_a_model(blocks)
+in_cross = in_a_model(cross)

@@ -5,6 +5,7 @@ The label of a case, what is expected, and other cases never come here.
 
 import __future__
 
+import ast
 import contextlib
 import linecache
 import random
@@ -13,7 +14,7 @@ import socket
 import sys
 import time
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,13 +43,15 @@ def serve(pipe: socket.socket) -> None:
     module = types.ModuleType("__main__")
     vars(module).update(standins.put(job["blocked"]))
     sys.modules["__main__"] = module
-    notes = run_cells(job["cells"], vars(module), job["seconds_for_cells"], job["name"])
-    function = vars(module).get(job["name"])
-    send(pipe, {"found": callable(function), "notes": notes[:MOST_NOTES]})
-    while function is not None and (args := receive(pipe)) is not None:
-        # An answer that the wire does not take ends this child. That is the student's doing: run_case gives plain data.
+    said = _Cells(job, vars(module), pipe).run()
+    function: Any = vars(module).get(job["name"])
+    send(pipe, {"found": callable(function), **said})
+    while (args := receive(pipe)) is not None:
         answer = run_case(function, Case(args, ""), probe=job["probe"], seconds=job["seconds"], ready=tuple(job["ready"]))
-        send(pipe, answer.record())
+        data = wire.encode(answer.record())
+        if len(data) > job["reply"]:
+            data = wire.encode(Answer("unsupported", message=f"more than {job['reply'] >> 20} MB").record())
+        pipe.sendall(data)
 
 
 def _seed() -> None:
@@ -57,29 +60,54 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def run_cells(cells: Sequence[str], namespace: dict[str, Any], seconds: float, name: str) -> list[str]:
-    """Run cells as a notebook does, the next ones also where one raises; lines that say what went wrong."""
-    notes, flags, deadline = [], 0, time.monotonic() + seconds
-    for number, source in enumerate(cells, start=1):
-        if not source.strip():
-            continue
+class _Cells:
+    """Runs cells as a notebook does, the next ones also where one raises.
+
+    It says before each statement which it is, so that the grader knows where a process ended; the next process then leaves that
+    cell there and goes on with the cell after it.
+    """
+
+    def __init__(self, job: dict[str, Any], namespace: dict[str, Any], pipe: socket.socket) -> None:
+        self.job, self.namespace, self.pipe = job, namespace, pipe
+        self.stops = {cell: statement for cell, statement in job["stops"]}
+        self.deadline = time.monotonic() + job["seconds_for_cells"]
+        self.notes: list[str] = []
+        self.slow: list[tuple[int, int]] = []
+        self.flags = 0  # from __future__ holds for the cells below, too
+
+    def run(self) -> dict[str, Any]:
+        """Lines that say what went wrong, and where a cell was stopped."""
+        for number, source in enumerate(self.job["cells"], start=1):
+            if source.strip():
+                self._cell(number, source)
+        return {"notes": self.notes[:MOST_NOTES], "slow": self.slow}
+
+    def _cell(self, number: int, source: str) -> None:
         where = f"cell {number}"
         linecache.cache[where] = (len(source), None, source.splitlines(keepends=True), where)
         try:
-            code = compile(source, where, "exec", flags, dont_inherit=True)
-            flags |= code.co_flags & FUTURES
+            statements = [self._compiled(node, where) for node in ast.parse(source, where).body]
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            notes.append(f"{where} could not be read: {_words(error)}")
-            continue
+            self.notes.append(f"{where} could not be read: {_words(error)}")
+            return
+        seconds = min(self.job["seconds_for_a_cell"], max(0.1, self.deadline - time.monotonic()))
+        done = 0
         try:
-            with _time_limit(max(0.1, deadline - time.monotonic())):
-                exec(code, namespace)
+            with _time_limit(seconds):
+                for done, code in enumerate(statements[: self.stops.get(number)]):
+                    send(self.pipe, {"at": (number, done, code.co_firstlineno)})
+                    exec(code, self.namespace)
         except TimeLimitError:
-            notes.append(f"{where} was stopped: all cells together may take {seconds:g} s")
+            self.notes.append(f"{where}, line {statements[done].co_firstlineno} was stopped after {seconds:.3g} s")
+            self.slow.append((number, done))
         except BaseException as error:
-            if not (_of_the_package(error) and name not in source):  # the book's own cell, which no answer needs
-                notes.append(f"{_place(error, where)} raised {_words(error)}")
-    return notes
+            if not (_of_the_package(error) and self.job["name"] not in source):  # the book's own cell, which no answer needs
+                self.notes.append(f"{_place(error, where)} raised {_words(error)}")
+
+    def _compiled(self, node: ast.stmt, where: str) -> types.CodeType:
+        code = compile(ast.Module([node], []), where, "exec", self.flags, dont_inherit=True)
+        self.flags |= code.co_flags & FUTURES
+        return code
 
 
 @contextlib.contextmanager
@@ -140,6 +168,3 @@ def _exactly(pipe: socket.socket, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
-
-
-__all__ = ["Answer", "serve"]

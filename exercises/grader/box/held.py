@@ -23,7 +23,7 @@ def guard_worker() -> None:
 
 
 def guard_child(job: dict[str, Any]) -> None:
-    """The limits of one question. What counts is enforced outside too; these give a student's code an error that it can show."""
+    """The limits of one question. What counts is held from outside too; these give a student's code an error to show."""
     os.setsid()
     limit(resource.RLIMIT_CORE, 0)
     limit(resource.RLIMIT_CPU, job["cpu"])

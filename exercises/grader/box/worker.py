@@ -69,10 +69,10 @@ def _child(descriptor: int, others: list[int], job: dict[str, Any]) -> NoReturn:
 def _wait(child: int, control: socket.socket, woken: int) -> int:
     """How the child ended; a word from the grader ends it."""
     while True:
-        ready, _, _ = select.select([control, woken], [], [], 1.0)
+        ready, _, _ = select.select([control.fileno(), woken], [], [], 1.0)
         if woken in ready:
             os.read(woken, 4096)
-        if control in ready:  # "end it", or the grader hung up
+        if control.fileno() in ready:  # "end it", or the grader hung up
             if not control.recv(1):
                 held.end_all()
                 sys.exit()
