@@ -34,7 +34,7 @@ from lmcore.check.notebook import plain_python
 LARGEST_CODE = 256 << 10  # bytes of a notebook's code
 MOST_FLAGS = 20
 
-PLACES = re.compile(r"(~|/(proc|sys|etc|dev|root|home|tmp|var|usr|mnt|opt|run|boot|work|autograder)\b)[\w/.{}*-]*$")
+PLACES = re.compile(r"(~|/(proc|sys|etc|dev|root|home|tmp|var|usr|mnt|opt|srv|run|boot|work|autograder)\b)[\w/.{}*-]*$")
 
 
 def flags(cells: Sequence[str], name: str, ready: Sequence[str]) -> list[str]:
@@ -129,7 +129,7 @@ def _names(node: ast.stmt, what: str) -> set[str]:
 def _changed(node: ast.stmt) -> Iterator[str]:
     """The names whose parts a statement changes, or whose methods it calls: ``table`` in ``table["f"] = torch.sum``."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
         targets = [node.value.func]
     for target in targets:
         while isinstance(target, ast.Attribute | ast.Subscript):
