@@ -3,7 +3,7 @@
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from exercises.grader.exercise import Exercise
 from exercises.grader.fingerprint import fingerprint
 from exercises.grader.isolation import Isolation
 from exercises.grader.limits import Limits
-from exercises.grader.record import QuestionRecord, Record
+from exercises.grader.record import NOT_HANDED_IN, QuestionRecord, Record
 from exercises.grader.submissions import Handed, Submission
 from exercises.grader.table import clean
 from lmcore.check.question import Question
@@ -83,7 +83,7 @@ def grade(submission: Submission, plan: Plan) -> Record:
             questions += _notebook(submission, handed[chapter], asked, plan)
         else:
             said = f"Nothing was handed in for {chapter}."
-            questions += [scoring.missing(question, possible, said) for question, possible in asked]
+            questions += [replace(scoring.missing(*one, said), kind=NOT_HANDED_IN) for one in asked]
     return record(submission, plan, questions)
 
 

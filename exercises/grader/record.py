@@ -14,6 +14,9 @@ FORMAT = 1
 # How a question ended: right; some cases right; none right; the stub; no such function; the code ended its process.
 STATUSES = ("passed", "partly", "failed", "unwritten", "missing", "crashed")
 
+# The kind of a question whose whole notebook was not handed in; its status is missing.
+NOT_HANDED_IN = "not handed in"
+
 
 @dataclass(frozen=True)
 class QuestionRecord:

@@ -14,11 +14,12 @@ from exercises.grader.feedback import feedback
 from exercises.grader.marks import People, anchor
 from exercises.grader.pack import replace
 from exercises.grader.pages import GENERATOR, About, alphabetic, banner, chapter_title, count, how_points, joined, page, said
-from exercises.grader.record import QuestionRecord, Record
+from exercises.grader.record import Record
 from exercises.grader.tally import GRADER_FAILED, Asked
 
 __all__ = ["About", "write"]
 
+MOST_LINES = 12
 PRIVATE = 0o600  # marks are for the eyes of whoever graded
 ISOLATION = {
     "bubblewrap": "Every submission ran in a sandbox of its own (bubblewrap): without a network, without this computer's "
@@ -123,13 +124,13 @@ def _contents(about: About) -> str:
 
 
 def _look(records: Sequence[Record], problems: Sequence[Problem], people: People) -> str:
-    flagged = [(record, question) for record in records for question in record.questions if question.flags]
-    failed = [(record, q) for record in records for q in record.questions if q.kind == GRADER_FAILED]
-    flags = "".join(_answer(record, question, question.flags, people) for record, question in flagged)
-    faults = "".join(_answer(record, question, question.notes, people) for record, question in failed)
-    files = "".join(
+    flagged = [record for record in records if any(question.flags for question in record.questions)]
+    failed = [(record, question) for record in records for question in record.questions if question.kind == GRADER_FAILED]
+    flags = [item for record in flagged for item in _flags(record, people)]
+    faults = [_answer(record, [question.name], question.notes, people) for record, question in failed]
+    files = [
         f"<li><p><bdi><code>{said(problem.source, 200)}</code></bdi></p>{_lines([problem.text])}</li>" for problem in problems
-    )
+    ]
     noted = [
         (record, [*record.notes, *(f"{question.name}: {note}" for question in record.questions for note in question.notes)])
         for record in records
@@ -138,11 +139,11 @@ def _look(records: Sequence[Record], problems: Sequence[Problem], people: People
     notes = "".join(f"<li><p>{people.link(record)}</p>{_lines(lines)}</li>" for record, lines in noted)
     parts = [
         "<p>These answers may get at a ready-made function, or at something an answer has no need of. Nothing was taken off "
-        f'for it: that is for you to judge.</p><ul class="lines">{flags}</ul>'
+        f"for it: that is for you to judge.</p>{_list(flags)}"
         if flagged
         else "",
-        f'<h3>Questions on which the grader failed</h3><ul class="lines">{faults}</ul>' if failed else "",
-        f'<h3>Files that were not graded</h3><ul class="lines">{files}</ul>' if problems else "",
+        f"<h3>Questions on which the grader failed</h3>{_list(faults)}" if failed else "",
+        f"<h3>Files that were not graded</h3>{_list(files)}" if problems else "",
         f"<details><summary>Notes on {count(len(noted), 'submission')}, which the students see as well</summary>"
         f'<ul class="lines">{notes}</ul></details>'
         if noted
@@ -156,8 +157,28 @@ def _look(records: Sequence[Record], problems: Sequence[Problem], people: People
     return f'<section id="look"><h2>Look at these{much}</h2>{joined(parts)}</section>'
 
 
-def _answer(record: Record, question: QuestionRecord, lines: Iterable[str], people: People) -> str:
-    return f"<li><p>{people.link(record)} <code>{said(question.name)}</code></p>{_lines(lines)}</li>"
+def _flags(record: Record, people: People) -> Iterable[str]:
+    """The flags of one student; what holds for several questions is said once."""
+    questions: dict[str, list[str]] = {}
+    for question in record.questions:
+        for line in question.flags:
+            questions.setdefault(line, []).append(question.name)
+    lines: dict[tuple[str, ...], list[str]] = {}
+    for line, names in questions.items():
+        lines.setdefault(tuple(names), []).append(line)
+    return (_answer(record, names, found, people) for names, found in lines.items())
+
+
+def _answer(record: Record, names: Iterable[str], lines: Sequence[str], people: People) -> str:
+    asked = ", ".join(f"<code>{said(name)}</code>" for name in dict.fromkeys(names))
+    return f"<li><p>{people.link(record)} {asked}</p>{_lines(lines)}</li>"
+
+
+def _list(items: Sequence[str]) -> str:
+    """The first items, and the others behind a fold."""
+    shown, folded = items[:MOST_LINES], items[MOST_LINES:]
+    more = f'<details><summary>{len(folded)} more</summary><ul class="lines">{"".join(folded)}</ul></details>' if folded else ""
+    return f'<ul class="lines">{"".join(shown)}</ul>{more}'
 
 
 def _lines(texts: Iterable[str]) -> str:

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from exercises.grader.pages import About, in_words
-from exercises.grader.record import QuestionRecord, Record
+from exercises.grader.record import NOT_HANDED_IN, QuestionRecord, Record
 
 MOST_COLUMNS = 11
-# Kinds of a question that say something of more than the answer: its notebook is not there; the grader itself failed.
-NOT_HANDED_IN, GRADER_FAILED = "not handed in", "crashed"
+GRADER_FAILED = "crashed"  # the kind of a question on which the grader itself failed
 
 # Failures that are no known mistake of the bank: what a lecturer reads for each kind.
 KINDS = {
@@ -26,6 +25,7 @@ KINDS = {
     "changed": "changes its input",
     "signature": "cannot be called as it is asked to be",
     "timeout": "does not end in time",
+    "unwritten": "is not written for some inputs",
     "died": "ends its process, or needs too much memory",
 }
 WITHOUT_ANSWER = {
@@ -81,6 +81,8 @@ class Asked:
 def _group(question: QuestionRecord) -> tuple[int, str]:
     if question.recognised:
         return 0, in_words(question.kind)
+    if question.kind == GRADER_FAILED:
+        return 2, "the grader failed"
     if question.status in WITHOUT_ANSWER:
         return 2, WITHOUT_ANSWER[question.status]
     return 1, KINDS.get(question.kind, in_words(question.kind))
