@@ -9,25 +9,28 @@ from typing import NoReturn
 
 EXAMPLES = """\
 what may lie in FOLDER:
-  .ipynb and text notebooks, the zips that students pack, zips of a whole class; any names, nested folders
+  .ipynb and text notebooks, the zips that students pack, zips of a whole class;
+  any names, nested folders
 
-what is written to OUT (readable by you alone):
-  report.html            for you: scores, mistakes per question, what to look at
+what is written to OUT, for you alone:
+  report.html            scores, mistakes per question, what a person should look at
   grades.csv             a line per student, for a spreadsheet
-  feedback/NAME.html     for each student: hints, and nothing of hidden cases
-  records/NAME.json      everything that was found about a submission
+  feedback/NAME.html     a page for each student: hints, and nothing of hidden cases
+  records/NAME.json      everything that was found out about a submission
   problems.csv           what could not be read
-  grading-seed           the secret that hidden cases are drawn from; keep it to grade late submissions alike
+  grading-seed           the secret that hidden cases are drawn from
 
 examples:
-  python -m exercises.grade week2                    grade every chapter that occurs; write to week2-grades
-  python -m exercises.grade week2 -j 2               two submissions at a time; run it again to go on after Ctrl+C
-  python -m exercises.grade week2 --chapters ch02_tokens
+  python -m exercises.grade week2
+      every chapter that occurs; writes to week2-grades. After Ctrl+C, the same command goes on
+  python -m exercises.grade week2 -j 2 --chapters ch02_tokens
   python -m exercises.grade week2 --questions count_pairs merge_pair --partial 0
   python -m exercises.grade resit -o resit-grades --seed-file week2-grades/grading-seed
+      later, with the same hidden cases
   python -m exercises.grade midterm --private ~/private/midterm
 
-A submission runs in a sandbox (bubblewrap on Linux). Without one, nothing is graded unless you say --trust.
+Each submission runs in a sandbox (bubblewrap, on Linux). Where there is none, nothing is
+graded unless you say --trust.
 """
 
 

@@ -55,7 +55,8 @@ def secret_seed(path: Path) -> int:
             file.write(secrets.token_hex(32) + "\n")
     except FileExistsError:
         pass
-    text = path.read_text(encoding="utf-8").strip()
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read(1000).strip()
     if len(text) < SHORTEST_SEED or not re.fullmatch(r"[ -~]+", text):
         raise ValueError(
             f"{path} holds no seed: one line of at least {SHORTEST_SEED} letters or digits that nobody can guess is needed; "
