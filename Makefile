@@ -11,7 +11,7 @@ PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help book lab test quick lint bench data release lock clean
+.PHONY: help book lab test quick lint bench data release grade lock clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ lab: $(READY)  ## open the chapters and exercises as notebooks in JupyterLab
 
 test: $(READY)  ## run all tests, the quick ones first; builds the book if it is not there
 	$(PY) -m tests.system
-	$(PY) -m exercises.validate
+	$(PY) -m exercises.validate --check chapters/assets/validation.md
 	$(PY) -m pytest $(PARALLEL)
 
 quick: $(READY)  ## run the tests that need neither the built book nor a browser
@@ -46,8 +46,11 @@ bench: $(READY)  ## print speed ratios against other implementations
 data: $(READY)  ## download the real corpora (about 6 MB) into the cache
 	$(PY) -m lmcore.corpora --all
 
-release: $(READY)  ## write student packs without solutions to _build/release
-	$(PY) -m exercises.grader.pack _build/release
+release: $(READY)  ## write student packs, solutions for instructors and Gradescope autograders to _build/release
+	$(PY) -m exercises.grader.release _build/release
+
+grade: $(READY)  ## grade the folder SUBMISSIONS in sandboxes; reports go beside it (JOBS at a time, OPTIONS as it says)
+	$(PY) -m exercises.grade "$(or $(SUBMISSIONS),$(error say what to grade: make grade SUBMISSIONS=folder))" $(if $(JOBS),-j $(JOBS)) $(OPTIONS)
 
 lock:  ## write requirements.lock anew from the ranges in pyproject.toml
 	$(PYTHON) -m venv _build/lock
