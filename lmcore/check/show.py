@@ -31,6 +31,8 @@ def _shown(value: Any) -> Any:
     if isinstance(value, float):
         return _Shown(f"{value:.6g}" if value != int(value) else repr(value)) if math.isfinite(value) else _Shown(repr(value))
     if isinstance(value, torch.Tensor):
+        if not value.numel():  # NumPy refuses some shapes that torch takes, such as (0, 2**31, 2**31)
+            value = value.new_empty(0)
         numbers = value.float().numpy() if value.dtype == torch.bfloat16 else value.numpy()
         dtype = "" if value.dtype in (torch.float32, torch.int64, torch.bool) else f", dtype={value.dtype}"
         return _Shown(f"tensor({_array_text(numbers)}{dtype})")
