@@ -11,7 +11,7 @@ COLUMNS = ("right", "wrong", "hints reached", "mutants", "killed", "share killed
 
 def rows(proofs: Sequence[Proof]) -> Iterator[list[str]]:
     """One row per exercise, and their sum; a killed share leaves out the mutants that compute the same."""
-    for name, some in [*((proof.name, [proof]) for proof in proofs), (f"{len(proofs)} exercises", list(proofs))]:
+    for name, some in [*((proof.name, [proof]) for proof in proofs), ("in all", list(proofs))]:
         right, wrong, reached, mutants, killed, equivalent = (
             sum(getattr(proof, field) for proof in some)
             for field in ("right", "wrong", "reached", "mutants", "killed", "equivalent")
@@ -39,7 +39,7 @@ def markdown(proofs: Sequence[Proof], seeds: int) -> str:
         _line(["exercise", "chapter", *COLUMNS]),
         _line([":--", ":--", *(["--:"] * len(COLUMNS))]),
         *(_line([f"`{row[0]}`", exercises.get(row[0]).chapter[2:4].lstrip("0"), *row[1:]]) for row in each),
-        _line([f"**{cell}**" for cell in (total[0], "all", *total[1:])]),
+        _line([f"**{cell}**" for cell in (f"{len(each)} exercises", "all", *total[1:])]),
     ]
     return "\n".join(lines) + "\n"
 

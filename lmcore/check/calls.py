@@ -42,7 +42,7 @@ def bound(probe: str, args: tuple) -> tuple:
 def argument(probe: str, parameters: Sequence[str], position: int) -> str:
     """What the argument at ``position`` of a case is called."""
     if probe == "module":
-        return ("the arguments of the constructor", "the given parameters")[position] if position < 2 else "the input"
+        return ("arguments of the constructor", "parameters")[position] if position < 2 else f"no. {position - 1}"
     return parameters[position]
 
 

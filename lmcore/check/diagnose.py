@@ -69,7 +69,7 @@ def _public_hint(question: Question, got: Answer, want: Answer) -> tuple[str, st
     if got.status == "raised" and want.status == "raised":
         return "raises", f"On this input {name} should raise {want.error}, but it raises {got.error}: {got.message}{at}"
     if got.status == "raised" and got.error == "NotAsAskedError":
-        return "type", got.message
+        return "type", f"{name} {got.message}"
     if got.status == "raised":
         return "raises", f"{name} raises {got.error}: {got.message}{at}"
     if want.status == "raised":

@@ -18,7 +18,7 @@ MOST_ITEMS = 20  # of a generator; one that goes on for ever is asked for no mor
 
 
 class NotAsAskedError(TypeError):
-    """What was written is not the kind of thing that was asked for; the message is a sentence for the student."""
+    """What was written is not the kind of thing that was asked for; the message follows the name in a sentence."""
 
 
 def module(build: Callable, args: list) -> dict[str, Any]:
@@ -59,8 +59,7 @@ def module(build: Callable, args: list) -> dict[str, Any]:
 
 
 def _built(build: Callable, constructor: tuple) -> nn.Module:
-    name = getattr(build, "__name__", "the class")
-    forgotten = f"{name} does not call super().__init__() before it sets its first attribute: torch has no place for it yet."
+    forgotten = "does not call super().__init__() before it sets its first attribute: torch has no place for it yet."
     try:
         built = build(*constructor)
     except AttributeError as error:
@@ -68,9 +67,7 @@ def _built(build: Callable, constructor: tuple) -> nn.Module:
             raise NotAsAskedError(forgotten) from error
         raise
     if not isinstance(built, nn.Module):
-        raise NotAsAskedError(
-            f"{name} makes {type_name(built)}, which is no torch module. Does its class derive from nn.Module?"
-        )
+        raise NotAsAskedError(f"makes {type_name(built)}, which is no torch module. Does its class derive from nn.Module?")
     if "_parameters" not in vars(built):
         raise NotAsAskedError(forgotten)
     return built
@@ -151,9 +148,9 @@ class _Counted:
 
 
 def _drawn(function: Callable, args: list, source: _Counted | None) -> dict[str, Any]:
-    name, made = getattr(function, "__name__", "the function"), function(*args)
+    made = function(*args)
     if not isinstance(made, Iterator):
-        raise NotAsAskedError(f"{name} returns {type_name(made)}, where a generator is expected. Does it yield its items?")
+        raise NotAsAskedError(f"returns {type_name(made)}, where a generator is expected. Does it yield its items?")
     given: list[Any] = []
     items: list[Any] = []
     read = {"when called": source.count if source else 0}
@@ -166,7 +163,7 @@ def _drawn(function: Callable, args: list, source: _Counted | None) -> dict[str,
             items.append(plain(item))  # now, because the next turn may change it
             given.append(item)
         except UnsupportedError as error:
-            raise NotAsAskedError(f"{name} yields {error}, where plain data is expected.") from error
+            raise NotAsAskedError(f"yields {error}, where plain data is expected.") from error
         read[f"for item {len(items) - 1}"] = source.count if source else 0
     with suppress(AttributeError):  # not every iterator can be closed
         made.close()  # type: ignore[attr-defined]

@@ -201,12 +201,14 @@ def _describe(error: BaseException) -> str:
 
 
 def _line(function: Callable, trace: TracebackType | None) -> str:
-    """The last line of the traceback that lies in the file or cell where the function was written."""
-    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
+    """The last line of the traceback that lies in the file or cell where the function or class was written."""
+    written = inspect.unwrap(function) if callable(function) else function
+    parts = vars(written).values() if isinstance(written, type) else [written]
+    files = {part.__code__.co_filename for part in parts if hasattr(part, "__code__")}
     found = ""
     while trace is not None:
         frame = trace.tb_frame.f_code
-        if code is not None and frame.co_filename == code.co_filename:
+        if frame.co_filename in files:
             source = linecache.getline(frame.co_filename, trace.tb_lineno, trace.tb_frame.f_globals).strip()
             cell = f"{frame.co_filename}, " if frame.co_filename.startswith("cell ") else ""  # in a sandbox
             found = f"{cell}line {trace.tb_lineno}" + (f": {source}" if source else "")

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import textwrap
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -131,10 +131,11 @@ def _check_saved(book: Notebook) -> None:
     on_disk = set()
     for cell in book.code:
         with suppress(SyntaxError):
-            on_disk |= {ast.unparse(node) for node in cell.definitions().values()}
-    for name in [cell.exercise for cell in book.code if inspect.isfunction(namespace.get(cell.exercise))]:
+            for node in cell.definitions().values():
+                on_disk |= {ast.unparse(part) for part in ([*node.body] if isinstance(node, ast.ClassDef) else [node])}
+    for name, function in [pair for cell in book.code for pair in _functions(cell.exercise, namespace.get(cell.exercise))]:
         try:
-            ran = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(namespace[name]))).body[0])
+            ran = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0])
         except (OSError, TypeError, SyntaxError):  # not written in a cell
             continue
         if ran not in on_disk:
@@ -142,6 +143,12 @@ def _check_saved(book: Notebook) -> None:
                 f"{book.path.name} on disk does not hold the {name} you ran: save the notebook (Ctrl+S, on a Mac ⌘S), "
                 "then run this cell again"
             )
+
+
+def _functions(name: str, ran: object) -> list[tuple[str, Callable]]:
+    """A function that was run, or the methods of a class: a class alone does not say where it was written."""
+    parts = vars(ran).values() if isinstance(ran, type) else [ran]
+    return [(name, part) for part in parts if inspect.isfunction(part)]
 
 
 def _state(book: Notebook) -> tuple[dict[str, str], list[str]]:
