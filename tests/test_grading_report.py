@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 from bs4 import BeautifulSoup
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import exercises
@@ -84,7 +84,8 @@ def classes(draw):
     return records, About("Title", chapters, json="records/{key}.json")
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+# A failure is shown as it was found: making it smaller would take minutes, and a class is small already.
+@settings(max_examples=30, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
 @given(classes(), st.lists(st.builds(SimpleNamespace, source=texts, text=texts), max_size=2))
 def test_every_question_stands_once_with_its_points_and_text_stays_text(made, problems):
     records, about = made
@@ -161,8 +162,25 @@ def test_what_needs_a_person_stands_near_the_top_for_the_one_and_nowhere_for_the
     for problem in graded.PROBLEMS:
         assert problem.source in shown(look)
         assert problem.text in shown(look)
-    assert shown(look.h2) == f"Look at these {len(flagged) + len(graded.PROBLEMS)}"
+    assert shown(look.h2) == f"Look at these {len({record.key for record, *_ in flagged}) + len(graded.PROBLEMS)}"
     assert "Nothing." in shown(class_page(klass[:1], about).find(id="look"))
+
+
+def test_flags_of_a_whole_notebook_are_said_once_and_long_lists_are_folded(about):
+    records = graded.a_class(20, CHAPTER, skill=0.9)
+    records = [
+        replace(
+            record, questions=tuple(replace(q, flags=("cell 2, line 1: uses ctypes", f"on {q.name}")) for q in record.questions)
+        )
+        for record in records
+    ]
+    look = class_page(records, about).find(id="look")
+    assert shown(look.h2) == "Look at these 20"
+    assert shown(look).count("uses ctypes") == 20
+    names = ", ".join(about.chapters[CHAPTER])
+    assert shown(look.li) == f"{records[0].student} {names} cell 2, line 1: uses ctypes".replace(", ", " , ", 3)
+    assert len(look.find("ul").find_all("li", recursive=False)) == report.MOST_LINES
+    assert shown(look.summary) == f"{20 * (1 + len(about.chapters[CHAPTER])) - report.MOST_LINES} more"
 
 
 def test_question_on_which_the_grader_failed_is_for_a_person_and_not_the_students_fault(about):
