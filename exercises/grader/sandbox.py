@@ -120,6 +120,8 @@ class _Notebook:
                 self.stops.setdefault(cell, statement)
             if public:
                 run.notes += [*self.notes, *said.notes]
+                slow = tuple(f"cell {cell}, " for cell, _ in said.slow)
+                self.notes += [note for note in said.notes if note.startswith(slow)]
                 run.status_note = "" if said.found else "missing"
             return
         raise LineError("has cells of more statements than can be run")

@@ -86,7 +86,7 @@ class _Cells:
         where = f"cell {number}"
         linecache.cache[where] = (len(source), None, source.splitlines(keepends=True), where)
         try:
-            statements = [self._compiled(node, where) for node in ast.parse(source, where).body]
+            statements = [(node.lineno, self._compiled(node, where)) for node in ast.parse(source, where).body]
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             self.notes.append(f"{where} could not be read: {_words(error)}")
             return
@@ -94,11 +94,11 @@ class _Cells:
         done = 0
         try:
             with _time_limit(seconds):
-                for done, code in enumerate(statements[: self.stops.get(number)]):
-                    send(self.pipe, {"at": (number, done, code.co_firstlineno)})
+                for done, (line, code) in enumerate(statements[: self.stops.get(number)]):
+                    send(self.pipe, {"at": (number, done, line)})
                     exec(code, self.namespace)
         except TimeLimitError:
-            self.notes.append(f"{where}, line {statements[done].co_firstlineno} was stopped after {seconds:.3g} s")
+            self.notes.append(f"{where}, line {statements[done][0]} was stopped after {seconds:.3g} s")
             self.slow.append((number, done))
         except BaseException as error:
             if not (_of_the_package(error) and self.job["name"] not in source):  # the book's own cell, which no answer needs

@@ -1,0 +1,285 @@
+"""What a submission may do in a sandbox and what it gets back, in every way of isolation that this machine has."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from exercises.grader import sandbox, watch
+from exercises.grader.isolation import Isolation, IsolationError, choose
+from exercises.grader.limits import Limits
+from lmcore.check.question import Question
+from lmcore.check.run import Answer, Case
+
+QUICK = Limits(cell=1.0, cells=2.0, grace=0.5)
+WAYS = os.environ.get("LMCORE_TEST_ISOLATION", "bubblewrap trust").split()  # test_grading_isolation.py sets it
+
+
+def question(name: str, *inputs: Any, hidden: tuple = (), **how: Any) -> Question:
+    """A question without expected answers: nothing here compares."""
+    cases = [Case((value,), "seen") for value in inputs] + [Case((value,), "unseen", public=False) for value in hidden]
+    return Question(name, "ch00_test", ("x",), "1", tuple(cases), (Answer("ok"),) * len(cases), **how)
+
+
+def bubblewrap() -> Isolation | None:
+    try:
+        return choose()
+    except IsolationError:
+        return None
+
+
+BUBBLEWRAP = bubblewrap()
+needs_bubblewrap = pytest.mark.skipif(BUBBLEWRAP is None, reason="bubblewrap cannot make a sandbox here")
+
+
+@pytest.fixture(params=WAYS)
+def isolation(request: pytest.FixtureRequest) -> Isolation:
+    if request.param != "bubblewrap":
+        return choose(trust=request.param == "trust", container=request.param == "user")
+    if BUBBLEWRAP is None:
+        pytest.skip("bubblewrap cannot make a sandbox here")
+    return BUBBLEWRAP
+
+
+def run(
+    cells: list[str], *questions: Question, isolation: Isolation | None = BUBBLEWRAP, limits: Limits = QUICK
+) -> list[sandbox.Run]:
+    assert isolation is not None
+    return sandbox.run(cells, questions, isolation, limits)
+
+
+def statuses(one: sandbox.Run) -> list[str]:
+    return [answer.status for answer in one.answers]
+
+
+HONEST = [
+    "import math, functools\nimport torch\nfrom lmcore.check import check\nfrom IPython.display import display",
+    "",
+    "from __future__ import annotations\ndef helper(x: 'NoSuchName') -> int:\n    return x + 1",
+    "def double(x: Undefined):\n    return x",
+    "check('double', double)\ndisplay(double)\nget_ipython().run_line_magic('time', '')\nprint('x' * 10_000_000)",
+    "class Scaled:\n    def __call__(self, x):\n        return 3 * x\nscaled = Scaled()",
+    "@functools.cache\ndef cached(x):\n    return helper(x)",
+    "@torch.no_grad()\ndef graded(x):\n    return (x * 2).requires_grad",
+    "def fails(x):\n    raise KeyError('no such key')",
+    "def unwritten(x):\n    raise NotImplementedError",
+    "1 / 0",
+    "y = = 2",
+    "if __name__ == '__main__':\n    def double(x):\n        return helper(x) * 2 - 2",
+    "from lmcore.check import pack_submission\npack_submission('ch00', student='Ada')",
+    "import lmcore.attention",
+    "import sys\nsys.exit(3)",
+    "import random, numpy as np\n"
+    "drawn = (random.random(), np.random.rand(), torch.rand(1).item())\ndef draws(x):\n    return drawn",
+    "def odd(x):\n    return object()",
+    "def changes(x):\n    x.append(1)\n    return 0",
+]
+
+
+def test_an_honest_notebook_is_run_as_a_notebook_runs(isolation: Isolation) -> None:
+    names = ("double", "scaled", "cached", "graded", "fails", "unwritten", "gone", "odd", "draws", "changes")
+    inputs: dict[str, Any] = {"graded": torch.ones(2), "changes": [2]}
+    questions = [question(name, inputs.get(name, 4), hidden=(inputs.get(name, 5),)) for name in names]
+    runs = dict(zip(names, run(HONEST, *questions, isolation=isolation), strict=True))
+    assert [answer.value for answer in runs["double"].answers] == [8, 10], "the last definition counts"
+    assert [answer.value for answer in runs["scaled"].answers] == [12, 15]
+    assert [answer.value for answer in runs["cached"].answers] == [5, 6]
+    assert runs["graded"].answers[0].value is False
+    assert runs["fails"].answers[0] == Answer(
+        "raised", error="KeyError", message="'no such key'", line="cell 9, line 2: raise KeyError('no such key')"
+    )
+    assert statuses(runs["unwritten"]) == ["unwritten"] * 2
+    assert runs["gone"].status_note == "missing"
+    assert statuses(runs["gone"]) == ["skipped"] * 2
+    assert runs["odd"].answers[0] == Answer("unsupported", message="an object of type object")
+    first, second = (answer.value for answer in runs["draws"].answers)
+    assert first == second, "the same random numbers whenever the cells are run"
+    assert runs["double"].notes == [
+        "cell 11, line 1 raised ZeroDivisionError: division by zero",
+        "cell 12 could not be read: SyntaxError: invalid syntax (cell 12, line 1)",
+        "cell 16, line 2 raised SystemExit: 3",
+    ]
+    assert [answer.changed for answer in runs["changes"].answers] == [(0,), (0,)]
+
+
+HOSTILE = """
+import ctypes, os, signal, socket, sys, time
+
+def honest(x):
+    return x + 1
+
+def exits(x):
+    os._exit(0)
+
+def crashes(x):
+    ctypes.string_at(0)
+
+def loops(x):
+    while True:
+        pass
+
+def stubborn(x):
+    while True:
+        try:
+            while True:
+                time.sleep(0.01)
+        except BaseException:
+            pass
+
+def sleeps(x):
+    time.sleep(1000)
+
+def grows(x):
+    return len(bytearray(4 << 30))
+
+def grows_in_many(x):
+    for _ in range(12):
+        if os.fork() == 0:
+            kept = bytearray(b"x" * (200 << 20))
+            time.sleep(100)
+    time.sleep(100)
+
+def bombs(x):
+    while True:
+        try:
+            os.fork()
+        except OSError:
+            pass
+
+def haunts(x):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            time.sleep(1000)
+        os._exit(0)
+    return x
+
+def fills(x):
+    with open("large", "wb") as file:
+        for _ in range(200):
+            file.write(bytes(1 << 20))
+
+def prints(x):
+    for _ in range(150):
+        print("x" * (1 << 20))
+        sys.stderr.write("y" * (1 << 20))
+    return x
+
+def floods(x):
+    return bytes(20 << 20)
+
+def numbers(x):
+    return 1 << 100_000
+
+def nests(x):
+    found = []
+    for _ in range(100_000):
+        found = [found]
+    return found
+
+def _socket():
+    for name in os.listdir("/proc/self/fd" if os.path.exists("/proc/self/fd") else "/dev/fd"):
+        try:
+            yield socket.socket(fileno=os.dup(int(name)))
+        except OSError:
+            pass
+
+def garbles(x):
+    for each in _socket():
+        each.send(b"garbage" * 1000)
+    return x
+
+def promises(x):
+    for each in _socket():
+        each.send(b"\\xff" * 12)
+    time.sleep(100)
+
+def recurses(x):
+    sys.setrecursionlimit(1 << 30)
+    def deeper():
+        deeper()
+    deeper()
+
+def kills(x):
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(100)
+
+def lowers(x):
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+DIED = Answer("died", message="ended its process")
+LATE = Answer("timeout", message="0.5 s")
+OUTCOMES = {
+    "exits": DIED,
+    "crashes": DIED,
+    "loops": LATE,
+    "stubborn": LATE,
+    "sleeps": LATE,
+    "grows": ("raised", "MemoryError"),
+    "grows_in_many": Answer("died", message="used more than 1024 MB of memory"),
+    "bombs": ("timeout", "died"),
+    "haunts": Answer("ok", 4),
+    "fills": ("raised", "OSError"),
+    "prints": Answer("ok", 4),
+    "floods": Answer("unsupported", message="more than 16 MB"),
+    "numbers": Answer("unsupported", message="an integer of more than 1,200 digits"),
+    "nests": Answer("unsupported", message="data nested more than 20 levels deep"),
+    "garbles": ("died",),
+    "promises": ("died",),
+    "recurses": ("died", "raised", "timeout"),
+    "kills": ("died", "timeout"),
+    "lowers": ("raised", "ValueError"),
+}
+IN_EVERY_WAY = ("exits", "sleeps", "grows", "grows_in_many", "haunts", "kills")
+
+
+def left_behind() -> set[str]:
+    folders = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
+    return {str(path) for folder in folders if folder.is_dir() for path in folder.glob("lmcore-*")}
+
+
+def test_what_is_hostile_costs_its_own_question_alone(isolation: Isolation) -> None:
+    before = left_behind()
+    names = list(OUTCOMES if isolation.name == "bubblewrap" else IN_EVERY_WAY)
+    names += ["bombs"] if isolation.name == "user" else []
+    questions = [question(name, 4, hidden=(5,) if name in ("exits", "loops") else (), seconds=0.5) for name in names]
+    honest = question("honest", 1, 2, hidden=(3,))
+    begun = time.monotonic()
+    runs = run([HOSTILE], honest, *questions, honest, isolation=isolation)
+    assert time.monotonic() - begun < 150
+    for one in (runs[0], runs[-1]):
+        assert [answer.value for answer in one.answers] == [2, 3, 4]
+    for name, one in zip(names, runs[1:-1], strict=True):
+        want, got = OUTCOMES[name], one.answers[0]
+        if isinstance(want, Answer):
+            assert got == want, name
+        else:
+            assert {got.status, got.error} <= {*want, ""}, (name, got)
+        assert statuses(one)[1:] in ([], ["skipped"]), name
+    assert left_behind() <= before
+    assert watch.alive(watch.members(os.getpid())[1:]) == [], "no process is left"
+
+
+def test_cells_that_end_their_process_are_left_there() -> None:
+    cells = [
+        "def f(x):\n    return x\nimport os\nos._exit(1)\ndef f(x):\n    return -x",
+        "def g(x):\n    return 2 * x",
+        "while True: pass",
+    ]
+    f, g = run(cells, question("f", 1, hidden=(2,)), question("g", 1, hidden=(2,)), isolation=BUBBLEWRAP or choose(trust=True))
+    assert [answer.value for answer in f.answers + g.answers] == [1, 2, 2, 4]
+    said = "cell 1, line 4 ended its process; this cell was left there"
+    assert f.notes == [said, "cell 3, line 1 was stopped after 1 s"]
+
+
+@needs_bubblewrap
+def test_cells_that_end_every_process_cost_no_more_than_their_notebook() -> None:
+    cells = [*["import os\nos._exit(1)"] * 6, "def f(x):\n    return x"]
+    (one,) = run(cells, question("f", 1, hidden=(2,)))
+    assert statuses(one) == ["died", "skipped"]
+    assert len(one.notes) == sandbox.ATTEMPTS - 1
