@@ -78,7 +78,7 @@ def size_of_seen(counts, k, vocabulary):
     """V was taken to be the number of words seen after this context. Every word of the vocabulary gets k, seen
     here or not."""
     total = sum(counts.values()) + k * len(counts)
-    return {word: (counts.get(word, 0) + k) / total if total else 0.0 for word in vocabulary}
+    return {word: (counts.get(word, 0) + k) / total for word in vocabulary}
 
 
 def only_seen_words(counts, k, vocabulary):
@@ -119,6 +119,12 @@ def list_in_vocabulary_order(counts, k, vocabulary):
     return list(add_k_distribution(counts, k, vocabulary).values())
 
 
+def size_of_seen_if_any(counts, k, vocabulary):
+    """The denominator has k only for the words that were seen after this context. Every word of the vocabulary gets k, seen
+    here or not; then a context that was never seen needs no rule of its own."""
+    return size_of_seen(counts if counts else dict.fromkeys(vocabulary, 0), k, vocabulary)
+
+
 def cases(rng: random.Random) -> list[Case]:
     return [
         public("k = 1, one unseen word", {"tea": 3, "milk": 1}, 1, ["tea", "milk", "water"]),
@@ -156,6 +162,7 @@ EXERCISE = Exercise(
         types_for_tokens,
         numerators_only,
         list_in_vocabulary_order,
+        size_of_seen_if_any,
     ],
     cases=cases,
     ready=("lmcore",),

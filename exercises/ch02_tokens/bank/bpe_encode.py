@@ -194,6 +194,19 @@ def one_string(word, merges):
 LEARNED = [("c", "o"), ("co", "o"), ("coo", "k"), ("e", "d"), ("i", "n"), ("in", "g"), ("cook", "ed")]
 
 
+def last_pair_never_merged(word, merges):
+    """The last two symbols of the word are never merged: your loop ends one pair too early. A list of n symbols has n − 1
+    pairs: which is the last place at which one begins?"""
+    symbols = list(word)
+    for pair in merges:
+        i = 0
+        while i + 2 < len(symbols):
+            if (symbols[i], symbols[i + 1]) == pair:
+                symbols[i : i + 2] = ["".join(pair)]
+            i += 1
+    return symbols
+
+
 def cases(rng: random.Random) -> list[Case]:
     return [
         public("a word seen in training", "cooked", LEARNED),
@@ -246,6 +259,7 @@ EXERCISE = Exercise(
         keeps_right_half,
         end_of_word_mark,
         one_string,
+        last_pair_never_merged,
     ],
     cases=cases,
     ready=(*TOKENIZERS, "lmcore"),

@@ -181,14 +181,28 @@ def joined_keys(words):
     return counts
 
 
+def jumps_as_a_merge_does(words):
+    """After a pair of two equal symbols you went on behind both. That is how a merge reads a word. In the equation every
+    place i counts by itself: at how many places of a-a-a does (a, a) stand?"""
+    counts = {}
+    for word, frequency in words.items():
+        used = -1  # the place that the pair before has used up
+        for i, pair in enumerate(pairwise(word)):
+            if i != used:
+                counts[pair] = counts.get(pair, 0) + frequency
+                used = i + 1 if pair[0] == pair[1] else -1
+    return counts
+
+
 def cases(rng: random.Random) -> list[Case]:
     return [
         public("one word", {("l", "o", "w"): 5}),
         public("a pair that two words share", {("l", "o", "w"): 5, ("l", "o", "w", "e", "r"): 2}),
         public("a pair twice in one word", {("b", "a", "n", "a", "n", "a"): 3}),
         public("symbols longer than one character", {("pe", "ck"): 2, ("p", "eck"): 1, ("pe", "pp", "er"): 4}),
+        public("three equal symbols", {("a", "a", "a"): 4, ("b", "a", "a"): 2}),
         public("a word of one symbol", {("a",): 7, ("a", "b"): 1}),
-        hidden("three equal symbols", {("z", "z", "z"): 4, ("z",): 2}),
+        hidden("more equal symbols", {("z", "z", "z", "z", "y"): 4, ("z",): 2}),
         hidden("no words", {}),
         *[hidden(f"random words {i}", _random_words(rng)) for i in (1, 2, 3)],
     ]
@@ -220,6 +234,7 @@ EXERCISE = Exercise(
         any_two,
         counts_symbols,
         joined_keys,
+        jumps_as_a_merge_does,
     ],
     cases=cases,
     ready=(*TOKENIZERS, "lmcore"),

@@ -165,6 +165,15 @@ def gives_the_cosines(E, a, b, c, k):
     return scores.topk(k).values.tolist()
 
 
+def zero_for_excluded_sorted(E, a, b, c, k):
+    """The three given words got the score 0. When every other cosine is negative, 0 is the largest. Which score can never
+    win?"""
+    unit = F.normalize(E, dim=1)
+    scores = unit @ (unit[b] - unit[a] + unit[c])
+    scores[[a, b, c]] = 0.0
+    return scores.argsort(descending=True, stable=True)[:k].tolist()
+
+
 # Chosen so that each mistake leads to another row; rows are not of length 1.
 PLANE = torch.tensor(
     [[1.0, 0.2], [0.9, 1.1], [0.3, -0.8], [0.2, 0.4], [2.0, -1.0], [-0.6, 1.5], [4.0, 3.0], [-0.5, -0.2], [0.1, -3.0]]
@@ -218,6 +227,7 @@ EXERCISE = Exercise(
         worst_first,
         excludes_after_the_cut,
         gives_the_cosines,
+        zero_for_excluded_sorted,
     ],
     cases=cases,
     ready=("lmcore",),

@@ -140,6 +140,13 @@ def log_of_sigmoid(centre, context, noise):
     return -(torch.sigmoid(positive).log() + (1 - torch.sigmoid(negative)).log().sum(-1)).mean()
 
 
+def small_number_added(centre, context, noise):
+    """A small number was added to σ before the logarithm. The loss is finite then, but it stops growing just where the model
+    is most wrong, and has no gradient there. A function that computes log σ in one step needs no such number."""
+    positive, negative = _scores(centre, context, noise)
+    return -((torch.sigmoid(positive) + 1e-8).log() + (torch.sigmoid(-negative) + 1e-8).log().sum(-1)).mean()
+
+
 def cases(rng: random.Random) -> list[Case]:
     wide = 30 * normal(rng, 3, 7)
     return [
@@ -176,6 +183,7 @@ EXERCISE = Exercise(
         against_context,
         mean_noise_vector,
         log_of_sigmoid,
+        small_number_added,
     ],
     cases=cases,
     equivalent={

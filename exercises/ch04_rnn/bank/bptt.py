@@ -281,6 +281,19 @@ def a_tuple(x, h_0, V_x, V_h, c, grad):
     return tuple(bptt(x, h_0, V_x, V_h, c, grad).values())
 
 
+def slope_left_out_on_the_way_back(x, h_0, V_x, V_h, c, grad):
+    """The gradients of the parameters of a step are made with the derivative of tanh, what goes back to the step before is
+    not. V_h stands inside tanh: which of your two gradients, that of h_n or that of z_n, comes to it first?"""
+    h = _forward(x, h_0, V_x, V_h, c)
+    g, deltas = torch.zeros_like(h_0), []
+    for n in range(len(x), 0, -1):
+        arrived = grad[n - 1] + g
+        deltas.append((1 - h[n] ** 2) * arrived)
+        g = arrived @ V_h
+    delta = torch.stack(deltas[::-1])
+    return {"V_x": delta.T @ x, "V_h": delta.T @ torch.stack(h[:-1]), "c": delta.sum(0), "h_0": g}
+
+
 def cases(rng: random.Random) -> list[Case]:
     one = torch.ones(1, 1)
     return [
@@ -341,6 +354,7 @@ EXERCISE = Exercise(
         starts_at_zero,
         no_bias,
         a_tuple,
+        slope_left_out_on_the_way_back,
     ],
     cases=cases,
     atol=1e-5,

@@ -251,6 +251,16 @@ def lists_shared(hypotheses, scores, state, logits, width, end):
     return texts, found, rows
 
 
+def state_counted_among_the_open(hypotheses, scores, state, logits, width, end):
+    """The rows of the state are wrong where a finished hypothesis stands above an open one. The open ones were put into a list
+    of their own, and their places in that list are not their rows in `state`."""
+    finished, extended = _candidates(hypotheses, scores, logits.log_softmax(1), end)
+    best = sorted(finished + extended[: width - len(finished)], reverse=True)
+    going = [k for k, tokens in enumerate(hypotheses) if tokens[-1] != end]
+    rows = [going.index(k) if new else k for _, k, new in best]
+    return *_packed(best, hypotheses, scores, state)[:2], state[rows]
+
+
 def cases(rng: random.Random) -> list[Case]:
     start, one, two = [[0]], [[0, 2], [0, 3]], [[0, 3, 2], [0, 1], [0, 2, 3]]
     first = torch.tensor([[-1.0, 0.0, 2.0, 1.0]])
@@ -314,6 +324,7 @@ EXERCISE = Exercise(
         worst_first,
         hypotheses_left_as_they_were,
         lists_shared,
+        state_counted_among_the_open,
     ],
     cases=cases,
     ready=("lmcore",),

@@ -146,6 +146,12 @@ def without_a_graph(query, keys, W_a, U_a, v_a):
     return additive_score(query, keys.detach(), W_a, U_a.detach(), v_a)
 
 
+def reshaped_for_transposed(query, keys, W_a, U_a, v_a):
+    """The shape is right, but the scores stand in the wrong places. Your scores had the keys in their rows, and reshape or view
+    reads them on in that order. Which operation exchanges two axes?"""
+    return additive_score(query, keys, W_a, U_a, v_a).mT.reshape(len(query), query.shape[1], keys.shape[1])
+
+
 def cases(rng: random.Random) -> list[Case]:
     turned, same, v_a = torch.tensor([[0.0, 2.0], [1.0, 0.0]]), torch.eye(2), torch.tensor([2.0, -1.0])
     query, keys = torch.tensor([[[1.0, 0.0], [0.0, -1.0]]]), torch.tensor([[[0.0, 0.0], [1.0, 0.5], [-2.0, 3.0]]])
@@ -191,6 +197,7 @@ EXERCISE = Exercise(
         same_places_only,
         divided_by_the_root,
         without_a_graph,
+        reshaped_for_transposed,
     ],
     cases=cases,
     probe="additive",

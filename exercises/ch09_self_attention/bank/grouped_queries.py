@@ -154,6 +154,12 @@ def without_a_graph(query, key, value):
     return grouped_queries(query, key.detach(), value.detach())
 
 
+def root_of_the_values_width(query, key, value):
+    """The scores were divided by the root of the width of the values. Scores are made of queries and keys; the values may have
+    another width."""
+    return _attended(query, *_shared(query, key, value), width=value.shape[-1])
+
+
 def cases(rng: random.Random) -> list[Case]:
     query = torch.tensor([[[[2.0]], [[-2.0]], [[2.0]], [[0.0]]]])
     key, value = torch.tensor([[[[1.0], [0.0]], [[0.0], [3.0]]]]), torch.tensor([[[[0.0], [10.0]], [[100.0], [200.0]]]])
@@ -190,6 +196,7 @@ EXERCISE = Exercise(
         divided_by_the_groups,
         weights_returned,
         without_a_graph,
+        root_of_the_values_width,
     ],
     cases=cases,
     probe="gradients",

@@ -191,6 +191,12 @@ def memory_detached(x, memory, lengths, W_q, W_k, W_v, W_o, heads):
     return cross_attention(x, memory.detach(), lengths, W_q, W_k, W_v, W_o, heads)
 
 
+def values_by_the_matrix_of_the_keys(x, memory, lengths, W_q, W_k, W_v, W_o, heads):
+    """The values were made with W_k, like the keys: W_v plays no part and gets no gradient. An example in which both are the
+    identity does not show it."""
+    return cross_attention(x, memory, lengths, W_q, W_k, 0 * W_v + W_k, W_o, heads)
+
+
 def cases(rng: random.Random) -> list[Case]:
     two = torch.eye(2)
     asks, says = torch.tensor([[[2.0, 0.0]]]), torch.tensor([[[2.0, 0.0], [0.0, 1.0], [9.0, 9.0]]])
@@ -245,6 +251,7 @@ EXERCISE = Exercise(
         not_scaled,
         x_added,
         memory_detached,
+        values_by_the_matrix_of_the_keys,
     ],
     cases=cases,
     probe="cross",

@@ -260,6 +260,7 @@ def cases(rng: random.Random) -> list[Case]:
         hidden("the last place", [[2, 2, 2]], [-0.5], table([0.2, 0.7, 0.1, 0.0]), [([2, 1], -2.0)], 2, 1, 0.6, 10),
         hidden("as good as the best", [[2]], [-0.5], torch.tensor([[-3.0, -2.0, -1.0, -4.0]]), [([1], -1.5)], 2, 1, 0.0, 5),
         hidden("no penalty", two, [-1.0, -1.5], three, [([2, 1], -1.375)], 3, 1, 0.0, 12),
+        hidden("fewer extensions than places", [[]], [0.0], table([0.6, 0.4]), [], 5, 1, 1.0, 8),
         hidden("some beam", *_beam(rng, 3, 4, 5), [], 4, 0, 1.0, 10),
         hidden("some beam with complete texts", *_beam(rng, 2, 3, 6), [([4, 0], -rng.uniform(1, 2))], 4, 0, 0.6, 20),
     ]

@@ -104,6 +104,17 @@ def peak_of_one(step, dim, warmup):
     return min(step / warmup, (warmup / step) ** 0.5)
 
 
+def powers_without_brackets(step, dim, warmup):
+    """The exponents are not those of the equation. In Python ** comes before /, so x ** -1/2 is one half of 1 / x. What needs
+    brackets?"""
+    return dim**-1 / 2 * min(step**-1 / 2, step * warmup**-3 / 2)
+
+
+def steps_one_ahead(step, dim, warmup):
+    """The rate is that of the step after: you added 1 to n, as if the steps were counted from 0. They are counted from 1."""
+    return warm_up(step + 1, dim, warmup)
+
+
 def cases(rng: random.Random) -> list[Case]:
     return [
         public("the first step of four", 1, 64, 4),
@@ -138,6 +149,8 @@ EXERCISE = Exercise(
         fall_from_the_end_of_the_climb,
         steps_from_zero,
         peak_of_one,
+        powers_without_brackets,
+        steps_one_ahead,
     ],
     cases=cases,
     atol=1e-12,

@@ -182,6 +182,13 @@ def statistics_detached(ids, segments, E, P, S, weight, bias, eps):
     return weight * (x - x.mean(-1, keepdim=True).detach()) / torch.sqrt(variance + eps) + bias
 
 
+def no_gradient_for_token_0(ids, segments, E, P, S, weight, bias, eps):
+    """The values are right, but row 0 of E gets no gradient. That is what padding_idx does. Here padding is treated like any
+    other token."""
+    words = torch.where((ids == 0)[..., None], E[ids].detach(), E[ids])
+    return _normalised(words + P[: ids.shape[1]] + S[segments], weight, bias, eps)
+
+
 def cases(rng: random.Random) -> list[Case]:
     E = torch.tensor([[0.0, 0.0], [1.0, 4.0], [3.0, 0.0], [2.0, 2.0]])
     P, S = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0], [0.0, 0.0]]), torch.tensor([[0.0, 0.0], [0.0, 3.0]])
@@ -189,7 +196,7 @@ def cases(rng: random.Random) -> list[Case]:
     ids, segments = torch.tensor([[1, 2, 3]]), torch.tensor([[0, 0, 1]])
     return [
         public("one text, by hand", ids, segments, E, P, S, weight, bias, 0.25),
-        public("two texts, then whole models", *_texts(rng, 2, 5, 11), *_tables(rng, 11, 7, 2, 4), 0.01),
+        public("two texts, then whole models", *_with_padding(*_texts(rng, 2, 5, 11)), *_tables(rng, 11, 7, 2, 4), 0.01),
         public("equal numbers", torch.tensor([[3, 3]]), torch.tensor([[0, 0]]), E, 0 * P, S, weight, bias, 0.25),
         hidden("one token", *_texts(rng, 1, 1, 3), *_tables(rng, 3, 1, 2, 5), 0.1),
         hidden("one segment", torch.tensor([[4, 0, 4, 2]]), torch.zeros(1, 4).long(), *_tables(rng, 5, 6, 1, 3), 1e-5),
@@ -204,6 +211,12 @@ def _texts(rng: random.Random, texts: int, length: int, size: int) -> tuple[torc
     ids = torch.tensor([[rng.randrange(size) for _ in range(length)] for _ in range(texts)])
     ends = torch.tensor([[rng.randint(1, max(1, length - 1))] for _ in range(texts)])
     return ids, (torch.arange(length) >= ends).long()
+
+
+def _with_padding(ids: torch.Tensor, segments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The token 0, the padding of BERT, at the end of the first text."""
+    ids[0, -1] = 0
+    return ids, segments
 
 
 def _tables(rng: random.Random, size: int, places: int, segments: int, width: int) -> list[torch.Tensor]:
@@ -246,6 +259,7 @@ EXERCISE = Exercise(
         without_weight_and_bias,
         without_bias,
         statistics_detached,
+        no_gradient_for_token_0,
     ],
     cases=cases,
     probe="embeddings",

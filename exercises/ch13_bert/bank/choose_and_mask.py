@@ -223,6 +223,13 @@ def targets_first(ids, special, mask, size, choose, kind, which):
     return targets, noisy
 
 
+def ordinary_words_as_one_block(ids, special, mask, size, choose, kind, which):
+    """The ordinary words were taken for one block that begins behind the special tokens. Special tokens may have any numbers:
+    look which words are left."""
+    chosen, _ = _parts(ids, special, size, choose, which)
+    return _noise(ids, chosen, mask, len(special) + (which * (size - len(special))).long(), kind)
+
+
 def cases(rng: random.Random) -> list[Case]:
     special, mask, size = [0, 2, 4, 5], 4, 12  # [PAD] 0, [CLS] 2, [MASK] 4, [SEP] 5
     by_hand = torch.tensor([[2, 7, 3, 8, 11, 5, 0]])
@@ -284,6 +291,7 @@ EXERCISE = Exercise(
         zero_where_nothing_is_asked,
         text_changed_in_place,
         targets_first,
+        ordinary_words_as_one_block,
     ],
     cases=cases,
     ready=("lmcore",),

@@ -206,6 +206,17 @@ def in_bits(states, targets, E, bias):
     return masked_language_loss(states, targets, E, bias) / torch.log(torch.tensor(2.0)).to(states)
 
 
+def one_maximum_for_all_places(states, targets, E, bias):
+    """The largest logit of all places was taken away before the exponentials. At a place whose own logits are far below it
+    every exponential is 0, and the logarithm of 0 is −∞. Which maximum belongs to a place?"""
+    chosen = targets != -100
+    logits = states[chosen] @ E.T + bias
+    if logits.numel() == 0:
+        return masked_language_loss(states, targets, E, bias)
+    logits = logits - logits.max()
+    return (logits.exp().sum(1).log() - logits.gather(1, targets[chosen][:, None])[:, 0]).mean()
+
+
 def cases(rng: random.Random) -> list[Case]:
     plain = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
     by_hand = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]], [[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]]])
@@ -215,7 +226,7 @@ def cases(rng: random.Random) -> list[Case]:
     return [
         public("two texts, by hand", by_hand, targets, plain, bias),
         public("nothing chosen", by_hand, nothing, plain, bias),
-        public("large logits", large, torch.tensor([[1, 0, -100]]), plain, bias),
+        public("large logits", large, torch.tensor([[1, 0, 0]]), plain, bias),
         public("one place chosen", by_hand[:1], torch.tensor([[-100, 1, -100]]), plain, bias),
         hidden("everything chosen", normal(rng, 2, 3, 4), torch.tensor([[0, 1, 4], [2, 3, 0]]), *_output(rng, 5, 4)),
         hidden("one text without any", normal(rng, 3, 2, 3), torch.tensor([[-100, 6], [-100, -100], [0, 1]]),
@@ -266,6 +277,7 @@ EXERCISE = Exercise(
         word_zero_ignored,
         probability,
         in_bits,
+        one_maximum_for_all_places,
     ],
     cases=cases,
     probe="gradients",

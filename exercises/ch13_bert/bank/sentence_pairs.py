@@ -272,12 +272,21 @@ def a_start_for_each(documents, coins, draws, cls, sep):
     return _examples(documents, coins, draws, cls, sep, _elsewhere(documents), join)
 
 
+def equal_documents_left_out(documents, coins, draws, cls, sep):
+    """Another document with the same sentences was left out too: documents were compared by what is in them. Which one is the
+    own is a matter of its place in the list."""
+    return _examples(
+        documents, coins, draws, cls, sep, lambda d, i: [s for other in documents if other != documents[d] for s in other[1:]]
+    )  # fmt: skip
+
+
 def cases(rng: random.Random) -> list[Case]:
     a, b, c = [[11, 12], [13], [14, 15, 16]], [[21], [22, 23]], [[31, 32], [33], [34]]
     return [
         public("two documents, by hand", [a[:2], b], [0.2, 0.7], [0.9, 0.5], 1, 2),
         public("three documents", [a, b, c], [0.6, 0.1, 0.5, 0.9, 0.3], [0.7, 0.8, 0.7, 0.9, 0.6], 1, 2),
         public("the last of the urn", [b, a, c], [0.8, 0.95, 0.4, 0.5, 0.7], [0.999, 0.0, 0.5, 0.34, 0.65], 1, 2),
+        public("a document twice", [b, c, list(b)], [0.7, 0.2, 0.8, 0.6], [0.9, 0.1, 0.3, 0.2], 1, 2),
         hidden("documents of one sentence", [[[41, 42]], a, b, [[43]]], [0.3, 0.8, 0.5], [0.1, 0.2, 0.99], 9, 8),
         hidden("an empty sentence", [[[51], []], [[52], [], [53]]], [0.7, 0.2, 0.9], [0.3, 0.6, 0.0], 1, 2),
         hidden("no document", [], [], [], 1, 2),
@@ -325,6 +334,7 @@ EXERCISE = Exercise(
         no_last_separator,
         no_separator_between,
         a_start_for_each,
+        equal_documents_left_out,
     ],
     cases=cases,
     ready=("lmcore",),

@@ -219,6 +219,14 @@ def draws_overwritten(draws, std):
     return dict(draws)
 
 
+def biases_of_the_ends_drawn(draws, std):
+    """The biases of c_proj were drawn like its matrix. All biases begin with 0: look at the end of a name before you look for
+    c_proj in it."""
+    ends = [name for name in draws if name.endswith("c_proj.bias")]
+    narrow = std / math.sqrt(2 * _layers(draws))
+    return residual_init(draws, std) | {name: narrow * draws[name] for name in ends}
+
+
 def cases(rng: random.Random) -> list[Case]:
     ends = {f"h.{n}.{part}.c_proj.weight": torch.tensor([[1.0, -1.0]]) for n in range(11) for part in ("attn", "mlp")}
     return [
@@ -290,6 +298,7 @@ EXERCISE = Exercise(
         norms_all_one,
         only_what_is_scaled,
         draws_overwritten,
+        biases_of_the_ends_drawn,
     ],
     cases=cases,
     ready=("lmcore",),

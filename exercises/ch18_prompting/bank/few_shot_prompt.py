@@ -293,6 +293,13 @@ def strings_not_words(title, shots, question, limit):
     return _fitted(first, lines, [question, "→"], limit)
 
 
+def capitals_ignored(title, shots, question, limit):
+    """An example was left out whose question differs from yours in a capital. Capitals count: turkey and Turkey are two
+    questions."""
+    kept = [_line(x, y) for x, y in shots if x.lower().split() != question.lower().split()]
+    return _fitted(_first(title), kept, _last(question), limit)
+
+
 def cases(rng: random.Random) -> list[Case]:
     lines = [("France", "Paris"), ("New Zealand", "Wellington"), ("Kenya", "Nairobi"), ("Peru", "Lima")]
     leak = [("Italy", "Rome"), ("South Korea", "Seoul"), ("Italy", "Rome"), ("Korea", "Seoul"), ("North Korea", "Pyongyang")]
@@ -302,6 +309,7 @@ def cases(rng: random.Random) -> list[Case]:
         public("without a title", "", lines[:2], "Kenya", 7),
         public("a question that was shown", "capital", leak, "South Korea", 30),
         public("shown twice, and short of room", "", leak, "Italy", 16),
+        public("capitals count", "what it is", [("turkey", "bird"), ("Turkey", "country"), ("china", "cup")], "Turkey", 16),
         public("a long example in the way", "", [("cat", "kitten"), ("big brown bear", "cub"), ("dog", "puppy")], "cow", 11),
         public("no example fits", "", lines, "Chad", 3),
         hidden("no examples", "", [], "goose", 2),
@@ -356,6 +364,7 @@ EXERCISE = Exercise(
         title_before_every_example,
         one_string,
         strings_not_words,
+        capitals_ignored,
     ],
     cases=cases,
     ready=("lmcore",),
