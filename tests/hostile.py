@@ -34,6 +34,7 @@ CHAPTER = "ch02_tokens"
 MARK = 31337  # in every hidden input, and in nothing that anybody may see
 QUESTIONS = 6  # attacks in one notebook
 SECONDS = 1.0
+SEED = "jabberwocky"  # in a file, and in the environment of the grader
 READY = (*layer_norm.READY, *ATTENTION)
 ANSWER = """
 def normalise(x):
@@ -189,7 +190,7 @@ def site(readable: bool) -> Iterator[Site]:
     for name, text in {
         "checkout/bank.py": f"import torch\n{ANSWER}",
         "submissions/honest.ipynb": json.dumps({"cells": [{"cell_type": "code", "source": ANSWER}]}),
-        "grades/grading-seed": "LMCORE_SECRET=a secret",
+        "grades/grading-seed": SEED,
         "grades/grades.csv": "name,points\nhonest,20\n",
     }.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -295,7 +296,7 @@ def judged(group: Sequence[Attack], record: Record) -> list[str]:
         wrong.append(f"{[attack.title for attack in group]}: cost another question: {by_name['total']}")
     if str(MARK) in record.to_json():
         wrong.append(f"{[attack.title for attack in group]}: a hidden input is shown: {record.to_json()}")
-    if "SECRET" in record.to_json():
+    if SEED in record.to_json():
         wrong.append(f"{[attack.title for attack in group]}: the seed is shown")
     return wrong
 
@@ -304,6 +305,7 @@ def judged(group: Sequence[Attack], record: Record) -> list[str]:
 def _own_range() -> Iterator[range]:
     """User ids that no other run on this machine uses, and a folder for temporary files that nobody else has."""
     first, folder = users.FIRST, tempfile.tempdir
+    os.environ["LMCORE_HOSTILE"] = SEED
     users.FIRST += 1000 + os.getpid() % 1000 * 1000
     tempfile.tempdir = tempfile.mkdtemp(prefix="hostile-tmp-")
     Path(tempfile.tempdir).chmod(0o755)
@@ -312,6 +314,7 @@ def _own_range() -> Iterator[range]:
     finally:
         shutil.rmtree(tempfile.tempdir, ignore_errors=True)
         users.FIRST, tempfile.tempdir = first, folder
+        del os.environ["LMCORE_HOSTILE"]
 
 
 def left_behind(ids: range) -> set[str]:
