@@ -27,7 +27,7 @@ def endless():
 @pytest.mark.parametrize(
     ("function", "says"),
     [
-        (lambda: [0] * 10**10, "too much memory"),
+        (lambda: len(bytearray(1 << 30)), "too much memory"),
         (lambda: ast.parse("-" * 10**6 + "1"), "nested too deeply"),
         (lambda: json.loads("[" * 10**6), "nested too deeply"),
         (endless, "takes too long"),
@@ -41,8 +41,8 @@ def endless():
 def test_what_goes_wrong_apart_is_an_error_here(function, says):
     before, begun = psutil.Process().children(), time.monotonic()
     with pytest.raises(TooMuchError, match=says):
-        apart(function, seconds=1, memory=1 << 28)
-    assert time.monotonic() - begun < 20
+        apart(function, seconds=1 if "long" in says else 20, memory=1 << 28)
+    assert time.monotonic() - begun < 40
     assert psutil.Process().children() == before, "no process is left"
 
 
@@ -179,13 +179,12 @@ def test_text_notebooks_in_any_encoding(tmp_path, data):
 
 
 @pytest.mark.parametrize("form", ["pandoc", "quarto", "marimo", "markdown"])
-def test_a_header_starts_no_converter(tmp_path, form, monkeypatch):
-    jupytext = pytest.importorskip("jupytext")
-    header = f"---\njupytext:\n  text_representation:\n    extension: .md\n    format_name: {form}\n"
+def test_a_header_starts_no_converter(tmp_path, form):
+    """``jupytext.reads`` would obey it, and start Pandoc."""
+    pytest.importorskip("jupytext")
+    named = f"---\njupyter:\n  jupytext:\n    text_representation:\n      extension: .md\n      format_name: {form}\n"
     path = tmp_path / "a.md"
-    path.write_text(TEXT.replace("---\n", header, 1), encoding="utf-8")
-    for name in ("md_to_notebook", "qmd_to_notebook", "marimo_py_to_notebook"):
-        monkeypatch.setattr(jupytext.jupytext, name, lambda _: pytest.fail("started"), raising=False)
+    path.write_text(TEXT.replace("---\n", named, 1), encoding="utf-8")
     assert reading.read(path).names == ("count_pairs",)
     assert notebooks.read(path).chapter == "ch02_tokens"
 
@@ -348,13 +347,12 @@ def test_one_level_of_archives_in_an_archive(tmp_path):
     assert reading.read(path, found[0]).cells == ("x = 1",)
 
 
-def test_a_bomb_is_never_unpacked(tmp_path):
-    path = packed(tmp_path / "a.zip", {"a.ipynb": b" " * (60 << 20)})
-    assert path.stat().st_size < 100_000
-    begun = time.monotonic()
+def test_a_bomb_is_never_unpacked(tmp_path, monkeypatch):
+    path = packed(tmp_path / "a.zip", {"a.ipynb": b" " * (150 << 20)})
+    assert path.stat().st_size < 200_000
+    monkeypatch.setattr(reading, "apart", partial(apart, memory=100 << 20))
     with pytest.raises(ValueError, match="at most 50 MB are read"):
         reading.read(path, ("a.ipynb",))
-    assert time.monotonic() - begun < 20
 
 
 def test_a_damaged_member_is_refused(tmp_path):

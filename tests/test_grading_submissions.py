@@ -355,6 +355,14 @@ def test_a_zip_of_notebooks_that_take_too_long_does_not_hold_up_a_class(tmp_path
     assert ["nested" in line for line in problems.values()] == [True] * 3 + [False] * 3
 
 
+def test_endless_names_in_a_zip(tmp_path):
+    long = "x/" * 30_000
+    files = {"a.zip": {f"{long}{i}.ipynb": notebook(STUB) for i in range(3)}, "bob.ipynb": notebook(ANSWER)}
+    students, problems = who(tmp_path, files)
+    assert len(students) + len(problems) == 4
+    assert "bob" in students
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*gone; give the folder"):
         collect(tmp_path / "gone", CHAPTERS)

@@ -118,7 +118,8 @@ def origin(name: Path, place: tuple[str, ...]) -> tuple[str, ...]:
 
 def _parts(name: Path, place: tuple[str, ...]) -> list[str]:
     paths = (name, *map(PurePosixPath, place))
-    return [clean(part, 200) for path in paths for part in (*path.parts[:-1], _stem(clean(path.name, 200)))]
+    # A zip can hold names of thousands of folders.
+    return [clean(part, 200) for path in paths for part in (*path.parts[:-1][:20], _stem(clean(path.name, 200)))]
 
 
 def _stem(name: str) -> str:
