@@ -7,9 +7,10 @@
 ``limit``, ``run``   one call of a student's function, under a time limit
 ``stack``, ``swap``  a student's function inside a network or a model of the book
 ``encoder``          and inside MiniLM
+``probes``           a student's module, generator or training loop, as plain data
+``calls``            the call of a case in words
 ``ready``            functions that a student's function may not call, as they are the answer
 ``question``         what a check knows about an exercise
-``patterns``         what wrong numbers have in common
 ``patterns``         what wrong numbers have in common
 ``diagnose``         which known mistake was made, or what else to look at
 ``result``           what the student sees
