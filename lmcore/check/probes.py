@@ -4,6 +4,7 @@ These probes know nothing but torch, so that a sandbox needs no room of the pack
 a student reads in a hint, such as ``at ['gradients']['weight']``; they stand in the order in which they help.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -181,8 +182,8 @@ def training(function: Callable, args: list) -> dict[str, Any]:
     Returns:
         ``{"returned": …, "parameters": {name: tensor}, "repeats": …}``, without the parameters if no network is given.
     """
-    copy = plain(list(args))
-    first, second = plain(_trained(function, args)), plain(_trained(function, copy))
+    again = copy.deepcopy(args)
+    first, second = plain(_trained(function, args)), plain(_trained(function, again))
     return {**first, "repeats": difference(second, first, 1e-4, 1e-6) is None}
 
 
