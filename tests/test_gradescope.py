@@ -8,16 +8,18 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
 import exercises
-from exercises.grader import instructor, notebook
-from exercises.grader.gradescope import build, results
+from exercises.grader import instructor, isolation, notebook
+from exercises.grader.gradescope import build, results, run
 from exercises.grader.record import QuestionRecord, Record
 from exercises.grader.release import wheel
+from exercises.grader.scoring import OUR_FAULT
 from exercises.grader.source import standalone
 from lmcore.check import notebook as notebooks
 
@@ -257,25 +259,32 @@ def test_an_example_of_a_case_that_is_not_public_is_not_shown():
     assert "secret" not in json.dumps(content)
 
 
-def test_a_question_the_grader_failed_on_is_pointed_out_to_the_instructor():
-    note = "The grader failed on this question: KeyError (a bug of the grader; nothing was counted)"
+def test_a_question_the_grader_failed_on_has_no_points_and_nobody_reads_a_zero():
+    note = f"{OUR_FAULT}: KeyError (a bug of the grader; nothing was counted)"
     content = results.results(record(status="crashed", kind="crashed", points=0.0, notes=(note,), flags=()))
-    assert f"count_pairs: {note}" in content["tests"][-1]["output"]
-    assert content["tests"][-1]["status"] == "failed"
+    jsonschema.validate(content, NOT_GRADED)
+    assert [test["output"] for test in content["tests"] if test["visibility"] == "hidden"] == [f"count_pairs: {note}"]
+    assert "KeyError" not in content["output"] + content["tests"][0]["output"]
 
 
 # The real thing
 
 
 @as_root
-def test_right_answers_in_any_file_get_all_points(autograder):
-    _, ipynb = instructor.solved(CHAPTER)
-    content, done = autograder.run({"deep/down/Meine Lösung (1).ipynb": ipynb})
+def test_right_answers_get_all_points_and_of_several_notebooks_the_written_one_counts(autograder, tmp_path):
+    about = {"format": 1, "chapter": CHAPTER, "edition": exercises.EDITION, "student": "Somebody else", "notebook": "x.ipynb"}
+    with zipfile.ZipFile(tmp_path / "zip", "w") as packed:
+        packed.writestr("submission.json", json.dumps(about))
+        packed.writestr("notebook.ipynb", instructor.solved(CHAPTER)[1])
+    files = {"deep/down/Meine Lösung (1).zip": (tmp_path / "zip").read_bytes(), "exercises.ipynb": written({})}
+    content, done = autograder.run(files)
     assert done.returncode == 0, done.stderr
     jsonschema.validate(content, GRADED)
     assert content["score"] == POSSIBLE
     assert scores(content) == {exercise.name: exercise.points for exercise in BANK}
     assert "Ada &lt;b&gt;Lovelace&lt;/b&gt; and Alan Turing" in content["output"]
+    assert "Somebody else" not in content["output"]
+    assert "exercises.ipynb: is not graded" in content["output"]
     assert content["stdout_visibility"] == "hidden"
     assert content["tests"][-1]["visibility"] == "hidden"
     assert "Isolation: user." in content["tests"][-1]["output"]
@@ -297,7 +306,8 @@ def test_each_question_gets_its_points_and_its_hint(autograder):
     assert given["count_pairs"]["score"] == exercises.get("count_pairs").points
     assert given["count_pairs"]["status"] == "passed"
     assert given["merge_pair"]["score"] == given["bpe_encode"]["score"] == 0
-    assert "not written yet" in given["bpe_encode"]["output"]
+    assert results.WORDS["unwritten"] in given["bpe_encode"]["output"]
+    assert "cases pass" not in given["bpe_encode"]["output"]
     hint = exercises.grader.exercise.hint(exercises.get("wordpiece").wrong[4])
     assert results.said(hint.splitlines()[0]) in given["wordpiece"]["output"]
     assert 0 <= given["wordpiece"]["score"] < exercises.get("wordpiece").points / 2
@@ -306,54 +316,52 @@ def test_each_question_gets_its_points_and_its_hint(autograder):
 
 
 HOSTILE = """
-import glob, json, os, subprocess, sys
-ROOT = {root!r}
-FULL = json.dumps({{"score": 1000, "tests": []}})
-for path in [ROOT + "/results/results.json", ROOT + "/source/settings.json", ROOT + "/run_autograder"]:
-    try:
-        open(path, "w").write(FULL)
-    except OSError:
-        pass
-try:
-    settings = open(ROOT + "/source/settings.json").read()
-except OSError:
-    settings = ""
+import json, os, time
+ROOT, FULL = {root!r}, json.dumps({{"score": 1000, "tests": []}})
+LEFT = [folder + "/{marker}" for folder in ("/tmp", "/var/tmp", "/dev/shm")]
+AIMS = [ROOT + "/results/results.json", ROOT + "/source/settings.json", ROOT + "/run_autograder", *LEFT]
+
+def overwrite():
+    for path in AIMS:
+        try:
+            open(path, "w").write(FULL)
+        except OSError:
+            pass
+
+overwrite()
 if os.fork() == 0:  # one that stays behind and tries again
     os.setsid()
-    import time
     for _ in range(600):
-        try:
-            open(ROOT + "/results/results.json", "w").write(FULL)
-        except OSError:
-            time.sleep(0.1)
+        overwrite()
+        time.sleep(0.1)
     os._exit(0)
 print(FULL * 1000)
-for name in ["count_pairs", "merge_pair", "bpe_encode", "wordpiece"]:
-    globals()[name] = lambda *_: open(ROOT + "/source/exercises/{chapter}/bank/count_pairs.py").read() + settings
-{marker} = 1
+
+def tell(*_):
+    bank = ROOT + "/source/exercises/{chapter}/bank/count_pairs.py"
+    raise ValueError("".join(open(path).read() for path in (ROOT + "/source/settings.json", bank) if os.access(path, os.R_OK)))
+
+count_pairs = merge_pair = bpe_encode = wordpiece = tell
 """
 
 
 @as_root
 def test_code_that_attacks_the_grader_gets_nothing_and_leaves_nothing(autograder):
-    marker = f"left_behind_{os.getpid()}"
+    marker = f"left-behind-{os.getpid()}"
     before = HOSTILE.format(root=str(autograder.root), chapter=CHAPTER, marker=marker)
-    answers = {exercise.name: "" for exercise in BANK}
-    content, done = autograder.run({"a.ipynb": written(answers, before)})
+    content, _ = autograder.run({"a.ipynb": written({exercise.name: "" for exercise in BANK}, before)})
     jsonschema.validate(content, GRADED)
     assert content["score"] == 0
     assert set(scores(content).values()) == {0}
-    told = json.dumps(content)
-    assert str(SEED) not in told
-    assert '"score": 1000' not in told + done.stdout
+    told = json.dumps([test for test in content["tests"] if test["visibility"] == "visible"]) + content["output"]
+    assert not [secret for secret in (str(SEED), "ignores_frequency", "1000") if secret in told]
     assert (autograder.root / "run_autograder").read_bytes() == (SCRIPTS / "run_autograder").read_bytes()
-    for name in ("source", "results", "submission"):
+    for name in ("source", "results", "submission", "submission_metadata.json"):
         assert stat.S_IMODE((autograder.root / name).stat().st_mode) & 0o077 == 0
-    assert stat.S_IMODE((autograder.root / "submission_metadata.json").stat().st_mode) & 0o077 == 0
-    owners = {int(path.name): path.stat().st_uid for path in Path("/proc").iterdir() if path.name.isdigit() and path.exists()}
-    settings = exercises.grader.users if hasattr(exercises.grader, "users") else None
-    assert settings is None or not [pid for pid, uid in owners.items() if uid in settings.RANGE]
+    time.sleep(0.5)  # the one that stays behind would have tried again
     assert [path.name for path in (autograder.root / "results").iterdir()] == ["results.json"]
+    assert json.loads((autograder.root / "results" / "results.json").read_text()) == content
+    assert not [folder for folder in ("/tmp", "/var/tmp", "/dev/shm") if (Path(folder) / marker).exists()]
 
 
 @as_root
@@ -364,20 +372,6 @@ def test_nothing_handed_in_is_zero_points_and_says_what_to_hand_in(autograder):
     assert content["score"] == 0
     assert scores(content) == {exercise.name: 0 for exercise in BANK}
     assert "hand in the zip that the last cell of the notebook writes" in content["output"]
-
-
-@as_root
-def test_of_several_notebooks_the_packed_one_is_graded_and_the_others_are_named(autograder, tmp_path):
-    _, ipynb = instructor.solved(CHAPTER)
-    about = {"format": 1, "chapter": CHAPTER, "edition": exercises.EDITION, "student": "Ada", "notebook": "exercises.ipynb"}
-    with zipfile.ZipFile(tmp_path / "zip", "w") as packed:
-        packed.writestr("submission.json", json.dumps(about))
-        packed.writestr("notebook.ipynb", ipynb)
-    files = {f"{CHAPTER}-ada.zip": (tmp_path / "zip").read_bytes(), "exercises.ipynb": written({})}
-    content, done = autograder.run(files)
-    assert done.returncode == 0, done.stderr
-    assert content["score"] == POSSIBLE
-    assert "exercises.ipynb" in content["output"]
 
 
 @as_root
@@ -392,7 +386,10 @@ def test_a_failure_of_the_grader_is_no_score_and_told_to_the_instructor_alone(au
     jsonschema.validate(content, NOT_GRADED)
     assert done.returncode == 1
     assert "settings.json has format 99" in done.stderr
-    assert "settings.json" not in json.dumps(content)
+    visible, hidden = content["tests"]
+    assert "settings.json" not in content["output"] + visible["output"]
+    assert "settings.json has format 99" in hidden["output"]
+    assert hidden["visibility"] == "hidden"
     assert "has no score yet" in content["output"]
     content, done = autograder.run({"a.ipynb": written({})}, venv="/nonexistent")
     jsonschema.validate(content, NOT_GRADED)
@@ -410,15 +407,20 @@ esac
 """
 
 
-@as_root
-def test_setting_up_installs_what_is_pinned_closes_the_grader_and_proves_itself(autograder, tmp_path):
-    log = tmp_path / "log"
-    python = tmp_path / "bin" / "python3"
+@pytest.fixture
+def installing(autograder, tmp_path):
+    """The environment in which ``setup.sh`` finds this Python, and the file in which it notes what would be installed."""
+    python, log = tmp_path / "bin" / "python3", tmp_path / "log"
     python.parent.mkdir()
     python.write_text(PYTHON.format(log=log, python=autograder.venv / "bin" / "python"))
     python.chmod(0o755)
+    return {"PATH": f"{python.parent}:{os.environ['PATH']}", "AUTOGRADER_VENV": str(tmp_path / "venv")}, log
+
+
+@as_root
+def test_setting_up_installs_what_is_pinned_closes_the_grader_and_proves_itself(autograder, installing):
+    environment, log = installing
     subprocess.run(["chmod", "-R", "a+rX", autograder.root / "source"], check=True)
-    environment = {"PATH": f"{python.parent}:{os.environ['PATH']}", "AUTOGRADER_VENV": str(tmp_path / "venv")}
     done = autograder.start("setup.sh", **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"solved.ipynb: {POSSIBLE} of {POSSIBLE} points; user" in done.stdout
@@ -431,13 +433,26 @@ def test_setting_up_installs_what_is_pinned_closes_the_grader_and_proves_itself(
 
 
 @as_root
-def test_setting_up_fails_where_answers_do_not_get_their_points(autograder, tmp_path):
+def test_setting_up_fails_loudly(autograder, installing):
     bank = autograder.root / "source" / "exercises" / CHAPTER / "bank" / "count_pairs.py"
     before = bank.read_text()
+    assert "cases=cases," in before
     try:
-        bank.write_text(before.replace("def cases(rng):", "def cases(rng):\n    raise ValueError('broken bank')", 1))
-        done = autograder.start("setup.sh", AUTOGRADER_VENV=str(tmp_path / "none"))
+        bank.write_text(before.replace("cases=cases,", "cases=lambda rng: 1 / 0,"))
+        done = autograder.start("setup.sh", **installing[0])
     finally:
         bank.write_text(before)
     assert done.returncode != 0
+    assert "ZeroDivisionError" in done.stderr
     assert "The autograder is ready." not in done.stdout
+
+
+@pytest.mark.parametrize(("solved", "empty", "wrong"), [(13, 0, []), (12.5, 0, ["solved.ipynb"]), (13, 1, ["exercises.md"])])
+def test_an_autograder_proves_itself_by_points_alone(solved, empty, wrong, tmp_path, monkeypatch):
+    def grade(root, folder, student):
+        points = solved if (folder / "solved.ipynb").exists() else empty
+        return record(points=points, possible=POSSIBLE), [], isolation.USER
+
+    monkeypatch.setattr(run, "grade", grade)
+    monkeypatch.setattr(run, "settings", lambda root: {"chapter": CHAPTER})
+    assert [problem.split()[0] for problem in run.prove(tmp_path)] == wrong

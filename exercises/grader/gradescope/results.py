@@ -24,18 +24,19 @@ def text(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def not_graded(reason: str = NOT_GRADED) -> dict[str, Any]:
-    """What is there when grading did not come to its end: a message and no score, since a zero would say something else."""
-    return {
-        "output": f"<p>{said(reason)}</p>",
-        "output_format": "html",
-        "stdout_visibility": "hidden",
-        "tests": [{"name": "Not graded", "status": "failed", "output": reason, "output_format": "text"}],
-    }
+def not_graded(for_instructors: str = "") -> dict[str, Any]:
+    """What is there when grading did not come to its end: a message and no score, since a zero would say something else.
+
+    ``for_instructors`` says why.
+    """
+    tests = [{"name": "Not graded", "status": "failed", "output": NOT_GRADED, "output_format": "text", "visibility": "visible"}]
+    if for_instructors:
+        tests.append({**tests[0], "name": "For instructors: why not", "output": for_instructors, "visibility": "hidden"})
+    return {"output": f"<p>{said(NOT_GRADED)}</p>", "output_format": "html", "stdout_visibility": "hidden", "tests": tests}
 
 
 def results(record: Record, problems: Sequence[str] = (), weaker: Sequence[str] = (), seconds: float = 0.0) -> dict[str, Any]:
-    """A graded submission for Gradescope.
+    """A submission for Gradescope. Where the grader failed on a question, its points would be wrong, and there are none.
 
     Args:
         record: what was found; it holds nothing of a hidden case.
@@ -43,6 +44,8 @@ def results(record: Record, problems: Sequence[str] = (), weaker: Sequence[str] 
         weaker: what the isolation does not guarantee here, for instructors.
         seconds: how long it took.
     """
+    if ours := [f"{one.name}: {note}" for one in record.questions for note in one.notes if note.startswith(OUR_FAULT)]:
+        return not_graded("\n".join(ours))
     summary = [f"{points(record.points, record.possible)} for {record.student}."]
     tests = [_test(number, question) for number, question in enumerate(record.questions, start=1)]
     return {
@@ -72,27 +75,30 @@ def _test(number: int, question: QuestionRecord) -> dict[str, Any]:
 
 def _feedback(question: QuestionRecord) -> str:
     """What a student reads about a question; everything is escaped, since it may hold what the student wrote."""
-    parts = [_paragraphs([WORDS[question.status], question.headline])]
+    parts = [_paragraphs([WORDS[question.status]])]
     if question.hint and question.status != "passed":
         first, *rest = question.hint.splitlines()
         parts.append(f"<p><strong>Hint.</strong> {said(first)}</p>{_paragraphs(rest)}")
-    public = [label for label, seen, _ in question.cases if seen]
+    if question.status in ("passed", "partly", "failed"):
+        parts.append(_cases(question))
+    return "".join([*parts, _paragraphs(question.notes)])
+
+
+def _cases(question: QuestionRecord) -> str:
+    parts = [_paragraphs([question.headline])]
+    public = {label: ok for label, seen, ok in question.cases if seen}
     if question.example is not None and question.example[0] in public:  # what claims another case is not shown
         label, call, expected, got = question.example
-        rows = [("case", label), ("call", call), ("expected", expected), ("your answer", got)]
+        rows = [("Case", label), ("Call", call), ("Expected", expected), ("Your answer", got)]
         parts.append("".join(f"<p>{name}:</p><pre>{said(shown, 4000)}</pre>" for name, shown in rows if shown))
-    failed = [label for label, seen, ok in question.cases if seen and not ok]
-    if len(failed) > 1:
+    if len(failed := [label for label, ok in public.items() if not ok]) > 1:
         parts.append(_paragraphs([f"Public cases that do not pass: {', '.join(failed)}."]))
-    parts.append(_paragraphs(question.notes))
     return "".join(parts)
 
 
 def _for_instructors(record: Record, weaker: Sequence[str]) -> dict[str, Any]:
     """How it was graded and what a person should look at. It has no points, so hiding it does not hide the total."""
-    ours = [(question.name, note) for question in record.questions for note in question.notes if note.startswith(OUR_FAULT)]
-    theirs = [(question.name, flag) for question in record.questions for flag in question.flags]
-    flags = [f"{name}: {line}" for name, line in [*ours, *theirs]]
+    flags = [f"{question.name}: {flag}" for question in record.questions for flag in question.flags]
     lines = [
         *(["Look at these lines; they changed no score:", *flags] if flags else ["Nothing to look at."]),
         "",

@@ -76,7 +76,13 @@ def prove(root: Path) -> list[str]:
     document = json.loads(instructor.solved(chapter)[1])
     names = [exercise.name for exercise in exercises.bank(chapter)]
     places = [str(root / name) for name in CLOSED if (root / name).is_dir()]
-    cell = {"id": "looks-for-the-grader", "cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    cell: dict[str, Any] = {
+        "id": "looks-for-the-grader",
+        "cell_type": "code",
+        "metadata": {},
+        "execution_count": None,
+        "outputs": [],
+    }
     document["cells"].append({**cell, "source": LOOKING.format(names=names, places=places)})
     found = []
     for text, name, expected in (
@@ -122,11 +128,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         who = student(root / "submission_metadata.json")
         record, problems, how = grade(root, root / "submission", who)
         content = results.results(record, problems, how.weaker, time.monotonic() - begun)
-        status = 0
-    except Exception:
-        # Instructors see this, students do not: stdout is hidden.
-        traceback.print_exc()
-        content, status = results.not_graded(), 1
+        status = 0 if "score" in content else 1
+    except Exception as error:
+        traceback.print_exc()  # instructors see this, students do not
+        content, status = results.not_graded(f"{type(error).__name__}: {error}"), 1
     write(root / "results" / "results.json", results.text(content), mode=0o600)
     return status
 
