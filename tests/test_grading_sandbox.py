@@ -164,7 +164,7 @@ def fills(x):
             file.write(bytes(1 << 20))
 
 def prints(x):
-    for _ in range(150):
+    for _ in range(75):
         print("x" * (1 << 20))
         sys.stderr.write("y" * (1 << 20))
     return x
@@ -247,11 +247,12 @@ def test_what_is_hostile_costs_its_own_question_alone(isolation: Isolation) -> N
     before = left_behind()
     names = list(OUTCOMES if isolation.name == "bubblewrap" else IN_EVERY_WAY)
     names += ["bombs"] if isolation.name == "user" else []
-    questions = [question(name, 4, hidden=(5,) if name in ("exits", "loops") else (), seconds=0.5) for name in names]
+    questions = [question(name, 4, seconds=0.5 if "timeout" in str(OUTCOMES[name]) else 20.0) for name in names]
+    questions[0] = question(names[0], 4, hidden=(5,))
     honest = question("honest", 1, 2, hidden=(3,))
     begun = time.monotonic()
     runs = run([HOSTILE], honest, *questions, honest, isolation=isolation)
-    assert time.monotonic() - begun < 150
+    assert time.monotonic() - begun < 200
     for one in (runs[0], runs[-1]):
         assert [answer.value for answer in one.answers] == [2, 3, 4]
     for name, one in zip(names, runs[1:-1], strict=True):

@@ -54,7 +54,7 @@ def command(mode: str, stage: Path, here: Place, limits: Limits, extra: tuple[Pa
         drop[0] = shutil.which("setpriv") or "setpriv"
     if mode != "bubblewrap":
         return drop
-    return ["bwrap", *_namespaces(), *_files(stage, limits, extra), "--chdir", HOME, "--", *drop]
+    return [shutil.which("bwrap") or "bwrap", *_namespaces(), *_files(stage, limits, extra), "--chdir", HOME, "--", *drop]
 
 
 def _namespaces() -> list[str]:
