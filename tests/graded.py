@@ -4,7 +4,10 @@ import functools
 import random
 from dataclasses import dataclass, replace
 
+from bs4 import BeautifulSoup
+
 import exercises
+from exercises.grader import report
 from exercises.grader.record import QuestionRecord, Record
 from exercises.grader.report import About
 from lmcore.check.diagnose import diagnose
@@ -134,3 +137,18 @@ PROBLEMS = (
     Problem("week 3/notes.pdf", "is not a notebook; hand in a .ipynb, a text notebook (.md) or the packed .zip"),
     Problem("week 3/lab (1).ipynb", "is not valid JSON: it ends in the middle of cell 3"),
 )
+
+
+def parsed(page: str) -> BeautifulSoup:
+    """A page as a tree."""
+    return BeautifulSoup(page, "html.parser")
+
+
+def class_page(records, about, problems=()) -> BeautifulSoup:
+    """The class report as a tree."""
+    return parsed(report.class_page(records, problems, about))
+
+
+def shown(element) -> str:
+    """The words of a part of a page."""
+    return " ".join(element.get_text(" ").split())

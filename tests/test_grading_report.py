@@ -16,6 +16,7 @@ from exercises.grader.feedback import feedback
 from exercises.grader.pages import STATUS, About, chapter_title, number, said
 from exercises.grader.record import STATUSES, QuestionRecord, Record
 from tests import graded
+from tests.graded import class_page, parsed, shown
 
 CHAPTER = "ch02_tokens"
 NASTY = [
@@ -23,18 +24,6 @@ NASTY = [
     "\u202eevil", "\ud800", "\x1b[31m", "", "a" * 3000, "{key}", "الاسم", "👩‍💻", "a" + "\u0301" * 50, "one\ntwo", "`<b>`",
 ]  # fmt: skip
 texts = st.sampled_from(NASTY) | st.text(max_size=40)
-
-
-def parsed(page: str) -> BeautifulSoup:
-    return BeautifulSoup(page, "html.parser")
-
-
-def class_page(records, about, problems=()) -> BeautifulSoup:
-    return parsed(report.class_page(records, problems, about))
-
-
-def shown(element) -> str:
-    return " ".join(element.get_text(" ").split())
 
 
 @pytest.fixture(scope="module")
@@ -148,73 +137,6 @@ def test_known_mistakes_come_first_and_the_most_frequent_of_all_are_what_to_teac
     for article in page.find_all(class_="asked"):
         kinds = [item["class"] for item in article.find(class_="mistakes").find_all("li", recursive=False)]
         assert kinds == sorted(kinds)  # ["known"] before ["other"]
-
-
-def test_what_needs_a_person_stands_near_the_top_for_the_one_and_nowhere_for_the_other(klass, about):
-    flagged = [(record, q, line) for record in klass for q in record.questions for line in q.flags]
-    assert flagged
-    page = class_page(klass, about, graded.PROBLEMS)
-    look = page.find(id="look")
-    assert page.find("section")["id"] == "look"
-    for record, question, line in flagged:
-        assert f"{record.student} {question.name} {line}" in shown(look)
-        assert line not in feedback(record, about)
-    for problem in graded.PROBLEMS:
-        assert problem.source in shown(look)
-        assert problem.text in shown(look)
-    assert shown(look.h2) == f"Look at these {len({record.key for record, *_ in flagged}) + len(graded.PROBLEMS)}"
-    assert "Nothing." in shown(class_page(klass[:1], about).find(id="look"))
-
-
-def test_flags_of_a_whole_notebook_are_said_once_and_long_lists_are_folded(about):
-    records = graded.a_class(20, CHAPTER, skill=0.9)
-    records = [
-        replace(
-            record, questions=tuple(replace(q, flags=("cell 2, line 1: uses ctypes", f"on {q.name}")) for q in record.questions)
-        )
-        for record in records
-    ]
-    look = class_page(records, about).find(id="look")
-    assert shown(look.h2) == "Look at these 20"
-    assert shown(look).count("uses ctypes") == 20
-    names = ", ".join(about.chapters[CHAPTER])
-    assert shown(look.li) == f"{records[0].student} {names} cell 2, line 1: uses ctypes".replace(", ", " , ", 3)
-    assert len(look.find("ul").find_all("li", recursive=False)) == report.MOST_LINES
-    assert shown(look.summary) == f"{20 * (1 + len(about.chapters[CHAPTER])) - report.MOST_LINES} more"
-
-
-def test_question_on_which_the_grader_failed_is_for_a_person_and_not_the_students_fault(about):
-    answered = graded.a_class(1, CHAPTER)[0]
-    note = "The grader failed on this question: KeyError (a bug of the grader; nothing was counted)"
-    broken = replace(graded.nothing(answered.questions[0], "crashed", "crashed", ""), notes=(note,))
-    record = replace(answered, questions=(broken, *answered.questions[1:]))
-    assert note in shown(class_page([record], about).find(id="look").find("ul"))
-    assert "not your fault" in feedback(record, about)
-
-
-def test_nothing_of_a_hidden_case_is_shown(about):
-    secret = "SECRET-OF-A-HIDDEN-CASE"
-    result = graded.outcomes("count_pairs")[4]
-    cases = tuple((label if public else secret, public, ok) for label, public, ok in result.cases)
-    question = replace(graded.question("count_pairs", result), cases=cases, example=(secret, secret, secret, secret))
-    record = graded.student("Ada", "ada", [question])
-    told = parsed(feedback(record, about))
-    hidden = [ok for _, public, ok in cases if not public]
-    assert secret not in str(told)
-    assert secret not in str(class_page([record], about))
-    assert f"{sum(hidden)} of {len(hidden)} hidden cases" in shown(told)
-    assert all(label in shown(told) for label, public, _ in cases if public)
-    seen = replace(question, example=graded.question("count_pairs", result).example)
-    assert shown(parsed(feedback(graded.student("Ada", "ada", [seen]), about)).find("dl")).startswith("Called count_pairs(")
-
-
-def test_feedback_names_nobody_else(tmp_path, klass, about):
-    report.write(tmp_path, klass, graded.PROBLEMS, about)
-    for record in klass:
-        page = (tmp_path / "feedback" / f"{record.key}.html").read_text("utf-8")
-        assert said(record.student) in page
-        assert [other.student for other in klass if other is not record and said(other.student) in page] == []
-        assert "report.html" not in page
 
 
 def test_same_records_give_the_same_bytes_in_any_order_and_old_feedback_goes(tmp_path, klass, about):

@@ -3,6 +3,7 @@
 It shows nothing of a hidden case but how many pass, no line that is meant for a person who grades, and nobody else.
 """
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from exercises.grader.pages import (
@@ -22,6 +23,7 @@ from exercises.grader.pages import (
 )
 from exercises.grader.record import QuestionRecord, Record
 from exercises.grader.tally import GRADER_FAILED, of_chapter, total
+from exercises.grader.tally import lines as lines_of
 
 # One kind sentence per outcome.
 WORDS = {
@@ -47,7 +49,7 @@ def feedback(record: Record, about: About) -> str:
 </header>
 <main class="narrow">
 {banner(about)}
-{_notes(record.notes, "About your file")}
+{_notes(record.notes, "About what was handed in", "h2")}
 {joined(_chapter(record, chapter) for chapter in handed)}
 {joined(f"<p>Nothing was handed in for {said(chapter_title(chapter))}.</p>" for chapter in absent)}
 </main>
@@ -72,13 +74,17 @@ def _lead(record: Record) -> str:
 def _chapter(record: Record, chapter: str) -> str:
     questions = of_chapter(record, chapter)
     earned, possible = total(questions.values()), sum(question.possible for question in questions.values())
+    notes = [(names, lines) for where, names, lines in lines_of(record, lambda question: question.notes) if where == chapter]
+    whole = [line for names, lines in notes if not names for line in lines]
+    own = {name: [line for names, lines in notes if name in names for line in lines] for name in questions}
     return f"""<section>
 <h2>{said(chapter_title(chapter))} <span class="aside">{points(earned, possible)}</span></h2>
-{joined(_question(question) for question in questions.values())}
+{_notes(whole, "About this notebook", "h3")}
+{joined(_question(question, own[question.name]) for question in questions.values())}
 </section>"""
 
 
-def _question(question: QuestionRecord) -> str:
+def _question(question: QuestionRecord, notes: Sequence[str]) -> str:
     words = FAULT if question.kind == GRADER_FAILED else WORDS[question.status]
     parts = [
         f'<div class="heading"><h3><code>{said(question.name)}</code></h3>'
@@ -87,7 +93,7 @@ def _question(question: QuestionRecord) -> str:
     ]
     if question.hint and question.status not in ("passed", "unwritten"):
         parts.append(f'<div class="hint"><h4>Hint</h4>{prose(question.hint)}</div>')
-    parts += [_cases(question), _example(question), _notes(question.notes, "Notes")]
+    parts += [_cases(question), _example(question), _notes(notes, "Notes", "h4")]
     return f'<article class="question {question.status}">{joined(parts)}</article>'
 
 
@@ -125,9 +131,8 @@ def _example(question: QuestionRecord) -> str:
     return f'<h4>The first case that differs: {said(label, 300)}</h4><dl class="example">{rows}</dl>'
 
 
-def _notes(notes: tuple[str, ...], title: str) -> str:
+def _notes(notes: Sequence[str], title: str, heading: str) -> str:
     items = "".join(f"<li>{said(note, 500)}</li>" for note in notes)
-    heading = "h2" if title != "Notes" else "h4"
     return f'<div class="notes"><{heading}>{title}</{heading}><ul>{items}</ul></div>' if notes else ""
 
 

@@ -91,8 +91,8 @@ def _mistake(mistake: Mistake, most: int, below: str) -> str:
 
 
 def _made(mistake: Mistake, people: People) -> str:
-    """Who made it. Where the mistake is not a known one, also what each was told, which says what happened."""
-    tell = not mistake.known and any(question.hint for _, question in mistake.made)
+    """Who made it; where that says more, with what each was told."""
+    tell = mistake.varied and any(question.hint for _, question in mistake.made)
     items = "".join(f"<li>{people.link(record)}{_told(question) if tell else ''}</li>" for record, question in mistake.made)
     names = f'<ul class="{"told" if tell else "names"}">{items}</ul>'
     if len(mistake.made) <= FEW_NAMES:

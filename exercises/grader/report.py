@@ -5,7 +5,7 @@ mistake, and at last how all this was computed.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from exercises.grader.feedback import feedback
 from exercises.grader.marks import People, anchor
 from exercises.grader.pack import replace
 from exercises.grader.pages import GENERATOR, About, alphabetic, banner, chapter_title, count, how_points, joined, page, said
-from exercises.grader.record import Record
+from exercises.grader.record import QuestionRecord, Record
 from exercises.grader.tally import GRADER_FAILED, Asked
 
 __all__ = ["About", "write"]
@@ -125,27 +125,23 @@ def _contents(about: About) -> str:
 
 def _look(records: Sequence[Record], problems: Sequence[Problem], people: People) -> str:
     flagged = [record for record in records if any(question.flags for question in record.questions)]
-    failed = [(record, question) for record in records for question in record.questions if question.kind == GRADER_FAILED]
-    flags = [item for record in flagged for item in _flags(record, people)]
-    faults = [_answer(record, [question.name], question.notes, people) for record, question in failed]
+    flags = [item for record in flagged for item in _about(record, lambda question: question.flags, people)]
+    failed = [record for record in records if any(question.kind == GRADER_FAILED for question in record.questions)]
+    faults = [item for record in failed for item in _about(record, _fault, people)]
     files = [
         f"<li><p><bdi><code>{said(problem.source, 200)}</code></bdi></p>{_lines([problem.text])}</li>" for problem in problems
     ]
-    noted = [
-        (record, [*record.notes, *(f"{question.name}: {note}" for question in record.questions for note in question.notes)])
-        for record in records
-    ]
-    noted = [(record, lines) for record, lines in noted if lines]
-    notes = "".join(f"<li><p>{people.link(record)}</p>{_lines(lines)}</li>" for record, lines in noted)
+    noted = [f"<li><p>{people.link(record)}</p>{_lines(record.notes)}</li>" for record in records if record.notes]
+    noted += [item for record in records for item in _about(record, lambda question: question.notes, people)]
     parts = [
         "<p>These answers may get at a ready-made function, or at something an answer has no need of. Nothing was taken off "
         f"for it: that is for you to judge.</p>{_list(flags)}"
         if flagged
         else "",
         f"<h3>Questions on which the grader failed</h3>{_list(faults)}" if failed else "",
-        f"<h3>Files that were not graded</h3>{_list(files)}" if problems else "",
-        f"<details><summary>Notes on {count(len(noted), 'submission')}, which the students see as well</summary>"
-        f'<ul class="lines">{notes}</ul></details>'
+        f"<h3>Files</h3>{_list(files)}" if problems else "",
+        f"<details><summary>{count(len(noted), 'note')} that the students see as well</summary>"
+        f'<ul class="lines">{"".join(noted)}</ul></details>'
         if noted
         else "",
     ]
@@ -157,21 +153,17 @@ def _look(records: Sequence[Record], problems: Sequence[Problem], people: People
     return f'<section id="look"><h2>Look at these{much}</h2>{joined(parts)}</section>'
 
 
-def _flags(record: Record, people: People) -> Iterable[str]:
-    """The flags of one student; what holds for several questions is said once."""
-    questions: dict[str, list[str]] = {}
-    for question in record.questions:
-        for line in question.flags:
-            questions.setdefault(line, []).append(question.name)
-    lines: dict[tuple[str, ...], list[str]] = {}
-    for line, names in questions.items():
-        lines.setdefault(tuple(names), []).append(line)
-    return (_answer(record, names, found, people) for names, found in lines.items())
+def _fault(question: QuestionRecord) -> Iterable[str]:
+    return question.notes if question.kind == GRADER_FAILED else ()
 
 
-def _answer(record: Record, names: Iterable[str], lines: Sequence[str], people: People) -> str:
-    asked = ", ".join(f"<code>{said(name)}</code>" for name in dict.fromkeys(names))
-    return f"<li><p>{people.link(record)} {asked}</p>{_lines(lines)}</li>"
+def _about(record: Record, of: Callable[[QuestionRecord], Iterable[str]], people: People) -> list[str]:
+    """What is said of the questions of one student, as items of a list."""
+    items = []
+    for chapter, names, lines in tally.lines(record, of):
+        where = ", ".join(f"<code>{said(name)}</code>" for name in names) or said(chapter_title(chapter))
+        items.append(f"<li><p>{people.link(record)} {where}</p>{_lines(lines)}</li>")
+    return items
 
 
 def _list(items: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """What a class did, as numbers: who handed in what, how the points are spread, and which mistakes were made by whom."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from exercises.grader.pages import About, in_words
@@ -31,7 +31,6 @@ KINDS = {
 WITHOUT_ANSWER = {
     "unwritten": "not written yet",
     "missing": "the function is not there",
-    "crashed": "the code ended its process",
 }
 
 
@@ -41,6 +40,7 @@ class Mistake:
 
     what: str
     known: bool
+    varied: bool  # whether what the students were told says more than ``what``
     hint: str
     made: tuple[tuple[Record, QuestionRecord], ...]
 
@@ -73,7 +73,7 @@ class Asked:
         ordered = sorted(groups.items(), key=lambda item: (item[0][0], -len(item[1]), item[0][1]))
         return [
             # Several known mistakes may fit at once, and then their hints are joined: the shortest is this one's own.
-            Mistake(what, rank == 0, min((q.hint for _, q in made), key=lambda text: (len(text), text)), tuple(made))
+            Mistake(what, rank == 0, rank == 1, min((q.hint for _, q in made), key=lambda text: (len(text), text)), tuple(made))
             for (rank, what), made in ordered
         ]
 
@@ -113,6 +113,22 @@ def of_chapter(record: Record, chapter: str) -> dict[str, QuestionRecord]:
     """The questions of one chapter in one record; none if the chapter was not handed in."""
     found = {question.name: question for question in record.questions if question.chapter == chapter}
     return {} if all(question.kind == NOT_HANDED_IN for question in found.values()) else found
+
+
+def lines(record: Record, of: Callable[[QuestionRecord], Iterable[str]]) -> list[tuple[str, tuple[str, ...], list[str]]]:
+    """What is said of a student's questions, each line once: the chapter, the questions it holds for (none: all of them, as
+    of the whole notebook), and the lines."""
+    chapters: dict[str, list[str]] = {}
+    holds: dict[tuple[str, str], list[str]] = {}
+    for question in record.questions:
+        chapters.setdefault(question.chapter, []).append(question.name)
+        for line in of(question):
+            holds.setdefault((question.chapter, line), []).append(question.name)
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for (chapter, line), names in holds.items():
+        whole = len(names) > 1 and names == chapters[chapter]
+        groups.setdefault((chapter, () if whole else tuple(names)), []).append(line)
+    return [(chapter, names, said) for (chapter, names), said in groups.items()]
 
 
 def total(questions: Iterable[QuestionRecord]) -> float:
