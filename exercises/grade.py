@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("folder", type=Path, metavar="FOLDER", help="what was handed in")
+    add("folder", type=Path, metavar="FOLDER", help="what was handed in; one zip does as well")
     add("-o", "--out", type=Path, metavar="OUT", help="where to write (default: FOLDER-grades)")
     add("-j", "--jobs", type=_jobs, default=_cores(), metavar="N", help="submissions at a time (default: one for each core)")
     what = parser.add_mutually_exclusive_group()
@@ -115,7 +115,7 @@ def _grade(chosen: argparse.Namespace) -> int:
     import exercises
     from exercises.grader import batch, isolation
 
-    out = chosen.out or chosen.folder.with_name(chosen.folder.resolve().name + "-grades")
+    out = chosen.out or chosen.folder.resolve().with_name(f"{batch.title(chosen.folder)}-grades")
     batch.check_folders(chosen.folder, out)
     sets = [exercises.register(folder) for folder in chosen.private]
     # In a container a submission runs as a user beside these, and must not be able to read them.

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+import zipfile
 from dataclasses import replace
 
 import pytest
@@ -330,6 +331,31 @@ def test_a_table_of_grades(fake, choose):
     assert table.grades([record_of("Ada")]).splitlines()[1] == "Ada,1.5,1.5,2,2,trust,a.zip,partly"
 
 
+def test_the_bar_on_a_terminal_obeys_no_name(fake, choose, handed, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    hand_in(handed, "Zz\u202e\u009b2J", right("count_pairs"), None)
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    batch.run(choose(jobs=1))
+    said = terminal.getvalue()
+    assert "6/6" in said
+    assert "Ada Lovelace" in said
+    assert not re.search("[\x80-\x9f\u202a-\u202e]|\x1b(?!\\[A)", said)
+
+
+def test_a_zip_of_the_class_does_as_well(fake, choose, tmp_path):
+    whole = tmp_path / "week2.zip"
+    with zipfile.ZipFile(whole, "w") as archive:
+        for path in choose().folder.iterdir():
+            archive.write(path, path.name)
+    outcome = batch.run(replace(choose(), folder=whole))
+    assert {record.student for record in outcome.records} == set(CLASS)
+    assert "week2: class report" in outcome.report.read_text()
+
+
 def test_a_terminal_obeys_no_name():
     said = table.clean("\x1b]0;title\x07\x9b2J\u202eAda\nLove\ud800lace\r")
     assert said == "?]0;title??2J?Ada Love?lace"
@@ -348,14 +374,14 @@ def test_what_goes_wrong_with_one_item_costs_that_item(capfd):
         if what == "sleeps":
             time.sleep(60)
         if what == "dies":
-            os.kill(os.getpid(), signal.SIGSEGV)
+            os.kill(os.getpid(), signal.SIGKILL)
         return what.upper()
 
     outcomes = dict(pool.each(work, ["one", "raises", "sleeps", "dies", "two"], jobs=3, seconds=2))
     assert (outcomes["one"], outcomes["two"]) == ("ONE", "TWO")
     assert outcomes["sleeps"] == pool.Lost("it took longer than 2 s")
     assert outcomes["raises"] == pool.Lost("its process ended early")
-    assert outcomes["dies"] == pool.Lost("its process was ended by SIGSEGV")
+    assert outcomes["dies"] == pool.Lost("its process was ended by SIGKILL")
 
 
 def test_no_more_than_so_many_at_a_time(tmp_path):

@@ -9,6 +9,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -92,10 +93,10 @@ def check_folders(folder: Path, out: Path) -> None:
     """Neither folder lies in the other, and nothing that is not ours would be overwritten.
 
     Raises:
-        ValueError: see above; also where ``folder`` is no folder.
+        ValueError: see above; also where ``folder`` does not exist.
     """
-    if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder}; name the folder that holds the submissions")
+    if not folder.exists():
+        raise ValueError(f"there is no folder {folder}; name the folder, or the zip, that holds the submissions")
     inside, outside = out.resolve(), folder.resolve()
     if inside == outside or outside in inside.parents or inside in outside.parents:
         raise ValueError(f"grades ({out}) and submissions ({folder}) each need a folder of their own; choose another with -o")
@@ -103,6 +104,12 @@ def check_folders(folder: Path, out: Path) -> None:
         raise ValueError(f"{out} is a file; choose a folder for the grades with -o")
     if out.is_dir() and any(out.iterdir()) and not (out / MARK).is_file():
         raise ValueError(f"{out} holds other files and no grades of an earlier run; choose a new folder with -o")
+
+
+def title(folder: Path) -> str:
+    """What a class is called: its folder or zip."""
+    whole = folder.resolve()
+    return whole.stem if whole.is_file() else whole.name
 
 
 def make_folder(out: Path) -> None:
@@ -158,9 +165,11 @@ def broken(record: Record) -> bool:
 def grade_all(todo: Sequence[Submission], what: Plan, choice: Choice, already: int = 0) -> dict[str, Record]:
     """Grade submissions, ``jobs`` at a time, and write each record at once; a bar shows how far it is on a terminal."""
     records = {}
-    work = pool.each(partial(_graded, what), todo, choice.jobs, what.seconds)
     tqdm.monitor_interval = 0  # its thread would be there when a process is forked
-    with tqdm(total=len(todo) + already, initial=already, unit="submission", disable=None, dynamic_ncols=True) as bar:
+    with (
+        closing(pool.each(partial(_graded, what), todo, choice.jobs, what.seconds)) as work,
+        tqdm(total=len(todo) + already, initial=already, unit="submission", disable=None, dynamic_ncols=True) as bar,
+    ):
         for submission, outcome in work:
             if isinstance(outcome, pool.Lost):
                 say(f"error: grading {submission.source} was given up: {outcome.why}")
@@ -201,7 +210,7 @@ def _write_all(choice: Choice, records: Sequence[Record], problems: Sequence[Pro
     for exercise in asked:
         chapters.setdefault(exercise.chapter, {})[exercise.name] = exercise.points
     about = report.About(
-        title=choice.folder.resolve().name,
+        title=title(choice.folder),
         chapters=chapters,
         isolation=choice.isolation.name,
         banner=TRUSTED if choice.isolation.name == "trust" else "",

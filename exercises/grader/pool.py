@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -32,7 +32,7 @@ class _Job(Generic[T]):
     deadline: float
 
 
-def each(work: Callable[[T], str], items: Sequence[T], jobs: int, seconds: float) -> Iterator[tuple[T, str | Lost]]:
+def each(work: Callable[[T], str], items: Sequence[T], jobs: int, seconds: float) -> Generator[tuple[T, str | Lost]]:
     """Every item with ``work(item)``, a text, in the order in which they are done.
 
     Each item has a process of its own, a copy of this one (``fork``), so that what was computed before is shared; ``jobs`` of
