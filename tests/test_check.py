@@ -214,7 +214,7 @@ def test_diagnose_needs_one_answer_for_each_case():
 def test_check_by_name_by_function_and_in_a_script(capsys):
     result = check("count_pairs", lambda words: {})
     assert result.kind == "missing"
-    assert capsys.readouterr().out.startswith("✗ Not yet: count_pairs: 0 of 5 public cases pass.")
+    assert capsys.readouterr().out.startswith("✗ Not yet: count_pairs: 0 of 6 public cases pass.")
 
     def count_pairs(words):
         return {}

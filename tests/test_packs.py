@@ -113,7 +113,7 @@ def test_student_in_a_kernel_sees_hints_and_hands_in(tmp_path):
     nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
 
     first = [shown_by(cell) for cell in book.cells if cell.source.startswith("check(")]
-    assert "✓ Passed: count_pairs: all 5 public cases pass." in first[0]
+    assert "✓ Passed: count_pairs: all 6 public cases pass." in first[0]
     assert "Not written yet: merge_pair" in first[1]
     assert "did not finish within 5 s" in first[2]
     assert "Not written yet: wordpiece" in first[3]

@@ -110,7 +110,7 @@ def test_check_needs_only_the_wheel_and_the_pack(folder, tmp_path):
     assert str(tmp_path / "installed") in done.stdout
     assert "Not written yet: count_pairs" in done.stdout
     assert hint(wrong) in " ".join(done.stdout.split())
-    assert "Passed: count_pairs: all 5 public cases pass." in done.stdout
+    assert "Passed: count_pairs: all 6 public cases pass." in done.stdout
 
 
 # Instructors
