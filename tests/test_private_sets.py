@@ -4,15 +4,16 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import exercises
 from exercises import validate
-from exercises.grader import notebook, pool
+from exercises.grader import notebook, pack, pool
 from exercises.grader.source import standalone
 from exercises.grader.validate import prove
-from lmcore.check import check
+from lmcore.check import check, pack_submission, submission
 from lmcore.check.diagnose import examine
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -67,12 +68,14 @@ def test_a_registered_folder_is_a_chapter(example):
     assert list(exercises.public_questions("windows")) == ["windows"]
 
 
-def test_nothing_is_written_into_the_folder(tmp_path):
+def test_nothing_is_written_into_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     folder = copied(tmp_path)
     before = sorted(folder.rglob("*"))
     exercises.register(folder)
     assert notebook.problems("midterm") == []
     assert sorted(folder.rglob("*")) == before
+    assert sys.dont_write_bytecode is False
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,6 +99,29 @@ def test_a_solution_that_is_a_class_runs_as_it_stands(example):
 def test_a_mistake_in_a_class_gets_its_hint(example, capsys):
     for wrong in exercises.get("Highway").wrong:
         assert check("Highway", wrong).hint == " ".join((wrong.__doc__ or "").split())
+
+
+def test_a_pack_of_a_private_set_is_checked_without_its_bank(example, tmp_path, monkeypatch, capsys):
+    answers = [one for name in NAMES for one in (exercises.get(name).reference, *exercises.get(name).wrong[:2])]
+    names = [name for name in NAMES for _ in range(3)]
+    here = [check(name, answer) for name, answer in zip(names, answers, strict=True)]
+    assert [result.passed for result in here] == [True, False, False] * 3
+    monkeypatch.chdir(pack.pack(example, tmp_path))
+    monkeypatch.setitem(sys.modules, "exercises", None)
+    assert [check(name, answer) for name, answer in zip(names, answers, strict=True)] == here
+
+
+def test_a_stub_of_a_class_and_an_unsaved_class_are_noticed(example, tmp_path, monkeypatch):
+    folder = pack.pack(example, tmp_path)
+    (folder / "exercises.md").unlink()
+    monkeypatch.chdir(folder)
+    answers = pack_submission(example, student="Ada").answers
+    assert set(answers.values()) == {"not written yet"}
+
+    ran = exercises.get("Highway").reference  # the notebook on disk holds the stub
+    monkeypatch.setattr(submission, "_shell", lambda: SimpleNamespace(user_ns={"Highway": ran}))
+    with pytest.raises(ValueError, match="on disk does not hold the Highway you ran: save the notebook"):
+        pack_submission(example, student="Ada")
 
 
 def test_a_hint_is_not_taken_from_the_class_that_a_mistake_derives_from():
