@@ -199,6 +199,39 @@ def test_requirements_are_the_lock_s_and_enough():
     assert build.MINILM in (exercises.HERE.parent / "Makefile").read_text()
 
 
+BUILT = """
+import exercises
+from exercises.grader.gradescope import build
+
+chapter = exercises.register({folder!r})
+open("zip", "wb").write(build.autograder(chapter, open("wheel", "rb").read(), {seed}))
+"""
+REGISTERED = """
+from pathlib import Path
+import exercises
+from exercises.grader.gradescope import run
+
+chapter = run.settings(Path.cwd())["chapter"]
+print(*(exercise.name for exercise in exercises.bank(chapter)), exercises.__file__)
+"""
+
+
+def test_a_private_set_comes_along_and_is_registered(tmp_path):
+    # In processes of their own: here, the set would be registered for all other tests.
+    folder = Path(__file__).parent / "private_example"
+    (tmp_path / "wheel").write_bytes(wheel()[1])
+    program = BUILT.format(folder=str(folder), seed=SEED)
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    with zipfile.ZipFile(tmp_path / "zip") as packed:
+        packed.extractall(tmp_path / "source")
+    packed_files = {path.name for path in (tmp_path / "source" / "private" / folder.name / "bank").iterdir()}
+    assert packed_files == {path.name for path in (folder / "bank").glob("*.py")}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "source")}
+    command = [sys.executable, "-P", "-c", REGISTERED]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["Highway", "windows", "momentum_training", str(tmp_path / "source/exercises/__init__.py")]
+
+
 @pytest.mark.parametrize("script", build.PROGRAMS)
 def test_scripts_are_bash_that_stops_at_errors(script):
     assert subprocess.run(["bash", "-n", SCRIPTS / script]).returncode == 0
