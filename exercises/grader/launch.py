@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from exercises.grader import staging, users
+from exercises.grader import remains, staging, users
 from exercises.grader.limits import Limits
 
 # The Python that runs the grader, without its virtual environment.
@@ -35,12 +36,18 @@ def place(mode: str) -> Iterator[Place]:
     with contextlib.ExitStack() as stack:
         uid = stack.enter_context(users.claimed()) if os.geteuid() == 0 and mode != "trust" else None
         folder = None
+        if uid is not None and mode == "user":
+            remains.remove(uid)  # left by a grader that was killed
+            stack.callback(remains.remove, uid)
         if mode != "bubblewrap":
             folder = Path(tempfile.mkdtemp(prefix="lmcore-home-"))
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            # Not Python's own way of removing: what a student's code made may be nested too deep for it.
+            stack.callback(subprocess.run, ["rm", "-rf", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
             if uid is not None:
                 os.chown(folder, uid, uid)
         if uid is not None:
+            if mode == "user":
+                stack.callback(users.clean, uid)
             stack.callback(users.end, uid)
         yield Place(uid, folder)
 

@@ -5,6 +5,7 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 from typing import Any
 
 PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 4, 36, 38
@@ -26,6 +27,8 @@ def guard_child(job: dict[str, Any]) -> None:
     """The limits of one question. What counts is held from outside too; these give a student's code an error to show."""
     os.setsid()
     limit(resource.RLIMIT_CORE, 0)
+    if sys.platform == "linux":
+        limit(resource.RLIMIT_MSGQUEUE, 0)  # a queue outlives its process and stands in no folder
     limit(resource.RLIMIT_CPU, job["cpu"])
     limit(resource.RLIMIT_FSIZE, job["file_bytes"])
     limit(resource.RLIMIT_NOFILE, job["files"])
