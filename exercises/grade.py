@@ -137,15 +137,20 @@ def _grade(chosen: argparse.Namespace) -> int:
     return _say(outcome, how.name)
 
 
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def _say(outcome, isolation: str) -> int:
     from exercises.grader import batch
 
     records = outcome.records
     mean = sum(record.points for record in records) / len(records)
     flagged = sum(any(question.flags for question in record.questions) for record in records)
+    found = _count(len(outcome.problems), "problem")
     lines = [
-        f"{len(records)} submissions graded ({outcome.kept} of them before), isolation: {isolation}",
-        f"mean {mean:.2f} of {records[0].possible} points; to look at: {flagged} flagged, {len(outcome.problems)} problems",
+        f"{_count(len(records), 'submission')} graded ({outcome.kept} of them before), isolation: {isolation}",
+        f"mean {mean:.2f} of {records[0].possible} points; to look at: {flagged} flagged, {found}",
         f"report: {outcome.report}",
     ]
     if isolation == "trust":

@@ -45,13 +45,13 @@ CLASS = {
 
 
 @functools.cache
-def _pack():
-    return notebooks.read(notebook.path(CHAPTER)).to_ipynb()
+def _text(path):
+    return json.dumps(notebooks.read(path).to_ipynb())
 
 
-def ipynb(**answers):
-    """The notebook of the chapter with these sources in the cells of their questions, as a file's text."""
-    content = json.loads(json.dumps(_pack()))
+def ipynb(path=None, **answers):
+    """The notebook at ``path`` (of the chapter) with these sources in the cells of their questions, as a file's text."""
+    content = json.loads(_text(path or notebook.path(CHAPTER)))
     for cell in content["cells"]:
         if source := answers.get(cell["metadata"].get("exercise")):
             cell["source"] = source

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from exercises import grade
 from exercises.grader import batch, isolation, sandbox
 from exercises.grader.isolation import IsolationError
-from tests.small_questions import CLASS, NAMES, hand_in_all
+from exercises.grader.record import read
+from tests.small_questions import CLASS, NAMES, hand_in_all, ipynb
 from tests.test_grading_batch import in_this_process, tree
 
 ASKED = ["--questions", *NAMES]
@@ -134,8 +136,35 @@ def folder(tmp_path_factory):
     return hand_in_all(tmp_path_factory.mktemp("class") / "week2")
 
 
-def started(folder, out, *arguments, seed):
-    command = [sys.executable, "-m", "exercises.grade", folder, "-o", out, *ASKED, "--seed-file", seed, *arguments]
+HIGHWAY = """
+import torch
+from torch import nn
+
+class Highway(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.candidate, self.gate = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, x):
+        t = torch.sigmoid(self.gate(x))
+        return t * torch.tanh(self.candidate(x)) + (1 - t) * x
+"""
+
+
+def test_a_private_set_is_graded_like_a_chapter(folder):
+    private = Path(__file__).parent / "private_example"
+    midterm = folder.with_name("midterm")
+    midterm.mkdir()
+    (midterm / "Ada.ipynb").write_text(ipynb(private / "exercises.md", Highway=HIGHWAY))
+    status, out, err = finished(started(midterm, folder.with_name("marks"), "--private", private))
+    assert (status, out.splitlines()[0]) == (0, "1 submission graded (0 of them before), isolation: bubblewrap"), err
+    (record,) = (folder.with_name("marks") / "records").iterdir()
+    found = {question.name: question.status for question in read(record).questions}
+    assert found == {"windows": "unwritten", "Highway": "passed", "momentum_training": "unwritten"}
+
+
+def started(folder, out, *arguments):
+    command = [sys.executable, "-m", "exercises.grade", folder, "-o", out, *arguments]
     temporary = out.with_name(f"{out.name}-tmp")
     temporary.mkdir(exist_ok=True)
     temporary.chmod(0o755)
@@ -157,13 +186,14 @@ def finished(process):
 def test_a_class_in_bubblewrap_stopped_and_gone_on_with(folder):
     seed = folder.with_name("seed")
     seed.write_text("an unguessable line of text")
+    how = [*ASKED, "--seed-file", seed]
     whole, stopped = folder.with_name("whole"), folder.with_name("stopped")
-    status, out, err = finished(started(folder, whole, "-j", "2", seed=seed))
+    status, out, err = finished(started(folder, whole, "-j", "2", *how))
     assert (status, out.splitlines()[0]) == (0, "5 submissions graded (0 of them before), isolation: bubblewrap"), err
     rows = [line.split(",") for line in (whole / "grades.csv").read_text(encoding="utf-8-sig").splitlines()[1:]]
     assert {row[0]: tuple(row[-2:]) for row in rows} == {student: statuses for student, (_, statuses) in CLASS.items()}
 
-    process = started(folder, stopped, "-j", "1", seed=seed)
+    process = started(folder, stopped, "-j", "1", *how)
     while not list((stopped / "records").glob("*.json")):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
@@ -172,7 +202,7 @@ def test_a_class_in_bubblewrap_stopped_and_gone_on_with(folder):
     assert (status, "the same command goes on" in err, "Traceback" in err) == (130, True, False), err
     done = len(list((stopped / "records").glob("*.json")))
     assert done < len(CLASS)
-    status, out, _ = finished(started(folder, stopped, "-j", "1", seed=seed))
+    status, out, _ = finished(started(folder, stopped, "-j", "1", *how))
     assert (status, re.search(r"\((\d+) of them before\)", out)[1]) == (0, str(done))
     assert tree(stopped) == tree(whole)
     for out in (whole, stopped):

@@ -396,6 +396,17 @@ def test_no_more_than_so_many_at_a_time(tmp_path):
     assert max(int(most) for _, most in pool.each(work, range(8), jobs=3, seconds=60)) <= 3
 
 
+class InAFinalizer:
+    """Told to stop while Python would drop the exception that says so."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __del__(self):
+        self.mark.touch()
+        time.sleep(60)
+
+
 def test_who_stops_waiting_ends_all_and_lets_them_tidy_up(tmp_path):
     def work(number):
         if number == 0:
@@ -403,8 +414,11 @@ def test_who_stops_waiting_ends_all_and_lets_them_tidy_up(tmp_path):
                 time.sleep(0.01)
             return ""
         mine = tmp_path / str(os.getpid())
-        mine.touch()
         try:
+            if number == 2:
+                finalizer = InAFinalizer(mine)
+                del finalizer
+            mine.touch()
             time.sleep(60)
         finally:
             mine.rename(tmp_path / f"{mine.name} tidy")

@@ -79,14 +79,24 @@ def _start(work: Callable[[T], str], item: T) -> tuple[Connection, BaseProcess]:
 def _work(work: Callable[[T], str], item: T, pipe: Connection) -> None:
     gc.freeze()  # a collection would touch, and so copy, every page of the process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches every process of a terminal; the first one decides
+    sys.unraisablehook = _swallowed
+    signal.signal(signal.SIGALRM, _leave)
     signal.signal(signal.SIGTERM, _leave)
     pipe.send_bytes(work(item).encode())
     pipe.close()
 
 
 def _leave(*_: object) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the rest is tidying up
     sys.exit(1)
+
+
+def _swallowed(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Python drops what is raised in a finalizer or beside a fork: then leaving has not begun, and is tried again."""
+    if unraisable.exc_type is SystemExit:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _outcome(pipe: Connection, process: BaseProcess) -> str | Lost:
