@@ -190,8 +190,8 @@ def _how(about: About) -> str:
     return f"""<section id="how">
 <h2>How this was graded</h2>
 <p>{how_points(about)} Points are rounded to two decimals. Means and medians are over those who have handed in the chapter.</p>
-<p>A mistake is named where the outputs of an answer equal those of a known wrong answer. The hint beside it is what students
-read.</p>
+<p>A mistake is named where an answer gives the same as a known wrong answer, on every case or on most of those that differ. The
+hint beside it is what students read.</p>
 <p>{ISOLATION.get(about.isolation, said(about.isolation))}</p>
 {f"<p>{said(about.seeds)}</p>" if about.seeds else ""}
 {edition}

@@ -35,25 +35,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A class of two chapters, and one of hostile students."""
     out = tmp_path_factory.mktemp("graded")
     two = graded.about(CHAPTER, "ch03_embeddings", isolation="user", weaker=("The network is not cut.",), banner="Trusted.")
-    report.write(out / "class", graded.a_class(24, CHAPTER, "ch03_embeddings"), graded.PROBLEMS, two)
+    report.write(out / "class", graded.a_class(14, CHAPTER, "ch03_embeddings"), graded.PROBLEMS, two)
     report.write(out / "hostile", hostile(), [graded.Problem(text, text) for text in HOSTILE], graded.about(CHAPTER))
     return out
 
 
 def hostile() -> list:
-    """A student for each text, who has put it wherever a student can."""
+    """A student for each text, who has put it, and those that follow, wherever a student can."""
     records = []
     for i, text in enumerate(HOSTILE):
         (record,) = graded.a_class(1, CHAPTER, seed=i, skill=0.0)
-        questions = tuple(
-            replace(
-                question, status="failed", kind="raises", recognised=False, hint=f"It raises {text}: `{text}`\n{text}",
-                example=None if question.example is None else (*question.example[:3], text),
-                flags=(text,), notes=(text,),
-            )
-            for question in record.questions
-        )  # fmt: skip
-        records.append(replace(record, student=text, key=f"s{i}", source=f"{text}/{text}", notes=(text,), questions=questions))
+        questions = []
+        for k, question in enumerate(record.questions):
+            said = HOSTILE[(i + k) % len(HOSTILE)]
+            example = None if question.example is None else (*question.example[:3], said)
+            questions.append(
+                replace(
+                    question, status="failed", kind="raises", recognised=False, hint=f"It raises {said}: `{said}`\n{said}",
+                    example=example, flags=(said,), notes=(said,),
+                )
+            )  # fmt: skip
+        records.append(
+            replace(record, student=text, key=f"s{i}", source=f"{text}/{text}", notes=(text,), questions=tuple(questions))
+        )
     return records
 
 
@@ -75,22 +79,24 @@ def sound(it: Opened, width: int) -> None:
     it.clean()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 1100), ("light", 360), ("dark", 320)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1100), ("dark", 360)])
 def test_axe_finds_nothing_and_nothing_overflows(folder: Path, scheme: str, width: int) -> None:
     for page in (folder / "class" / "report.html", min((folder / "class" / "feedback").iterdir())):
         with opened(page, width=width, ready=False, color_scheme=scheme) as it:
             it.page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
             usable(it)
             sound(it, width)
+            it.page.set_viewport_size({"width": 320, "height": 700})
+            sound(it, 320)
 
 
-@pytest.mark.parametrize("width", [1100, 360])
-def test_nothing_that_a_student_wrote_runs_or_calls_or_breaks_the_page(folder: Path, width: int) -> None:
-    for page in (folder / "hostile" / "report.html", *sorted((folder / "hostile" / "feedback").iterdir())):
-        with opened(page, width=width, ready=False) as it:
+def test_nothing_that_a_student_wrote_runs_or_calls_or_breaks_the_page(folder: Path) -> None:
+    feedback = folder / "hostile" / "feedback"
+    for page in (folder / "hostile" / "report.html", feedback / "s0.html", feedback / "s4.html", feedback / "s8.html"):
+        with opened(page, width=360, ready=False) as it:
             title = it.page.title()
             it.page.evaluate("document.querySelectorAll('details').forEach((e) => { e.open = true; })")
-            sound(it, width)
+            sound(it, 360)
             if page.name in ("report.html", "s0.html"):
                 usable(it)
             assert it.page.title() == title != "run"
@@ -159,7 +165,7 @@ def test_without_scripts_everything_can_be_read(folder: Path) -> None:
         assert it.page.get_by_role("button").count() == 0
         it.page.locator("summary").first.click()
         assert it.page.locator("details[open] li").first.is_visible()
-        assert it.page.locator("#students tbody tr").count() == 24
+        assert it.page.locator("#students tbody tr").count() == 14
         it.clean()
 
 
@@ -171,9 +177,11 @@ def test_scrolling_table_is_reached_by_the_keyboard_and_keeps_names_and_heads(fo
             it.page.keyboard.press("ArrowRight")
             it.page.keyboard.press("ArrowDown")
         it.page.wait_for_function("document.activeElement.scrollLeft > 20 && document.activeElement.scrollTop > 20")
-        box, head = table.bounding_box(), table.locator("thead th").first.bounding_box()
-        assert abs(head["x"] - box["x"]) < 3
-        assert abs(head["y"] - box["y"]) < 3
+        apart = """e => {  // both at once, as the table may still be moving
+          const [box, head] = [e, e.querySelector('thead th')].map((one) => one.getBoundingClientRect());
+          return [Math.abs(head.x - box.x), Math.abs(head.y - box.y)];
+        }"""
+        assert max(table.evaluate(apart)) < 3
         it.clean()
 
 
