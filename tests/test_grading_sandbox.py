@@ -1,7 +1,10 @@
 """What a submission may do in a sandbox and what it gets back, in every way of isolation that this machine has."""
 
 import os
+import shutil
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +108,7 @@ def test_an_honest_notebook_is_run_as_a_notebook_runs(isolation: Isolation) -> N
     assert [answer.changed for answer in runs["changes"].answers] == [(0,), (0,)]
 
 
+LITTERED = ("/tmp", "/var/tmp", "/dev/shm")
 HOSTILE = """
 import ctypes, os, signal, socket, sys, time
 
@@ -208,10 +212,29 @@ def kills(x):
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(100)
 
+def litters(x):
+    for folder in %r:
+        try:
+            os.mkdir(f"{folder}/litter-{os.path.basename(x)}-1")
+            os.chmod(f"{folder}/litter-{os.path.basename(x)}-1", 0)
+            open(f"{folder}/litter-{os.path.basename(x)}-2", "w").close()
+        except OSError:
+            pass
+    here = ""
+    for _ in range(3000):
+        os.mkdir("deeper")
+        os.chdir("deeper")
+    return x
+
+def hides(x):
+    libc = ctypes.CDLL(None)
+    clone = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
+    return [libc.memfd_create(b"x", 0), libc.unshare(0x10000000), libc.syscall(clone, 0x10000011, 0, 0, 0, 0)]
+
 def lowers(x):
     import resource
     resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-"""
+""".replace("%r", repr(LITTERED))
 DIED = Answer("died", message="ended its process")
 LATE = Answer("timeout", message="0.5 s")
 OUTCOMES = {
@@ -233,21 +256,30 @@ OUTCOMES = {
     "promises": ("died",),
     "recurses": ("died", "raised", "timeout"),
     "kills": ("died", "timeout"),
+    "litters": Answer("ok", str(os.getpid())),
+    "hides": Answer("ok", [-1, -1, -1]),
     "lowers": ("raised", "ValueError"),
 }
-IN_EVERY_WAY = ("exits", "sleeps", "grows", "grows_in_many", "haunts", "kills")
+IN_EVERY_WAY = ("exits", "sleeps", "grows", "grows_in_many", "haunts", "kills", "hides")
 
 
-def left_behind() -> set[str]:
-    folders = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
-    return {str(path) for folder in folders if folder.is_dir() for path in folder.glob("lmcore-*")}
+@pytest.fixture
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder for temporary files, which nobody else uses, and which every user can see."""
+    folder = Path(tempfile.mkdtemp(prefix="lmcore-test-"))
+    folder.chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    shutil.rmtree(folder)
 
 
-def test_what_is_hostile_costs_its_own_question_alone(isolation: Isolation) -> None:
-    before = left_behind()
+def test_what_is_hostile_costs_its_own_question_alone(isolation: Isolation, temporary: Path) -> None:
     names = list(OUTCOMES if isolation.name == "bubblewrap" else IN_EVERY_WAY)
-    names += ["bombs"] if isolation.name == "user" else []
-    questions = [question(name, 4, seconds=0.5 if "timeout" in str(OUTCOMES[name]) else 20.0) for name in names]
+    names += ["bombs", "litters"] if isolation.name == "user" else []
+    questions = [
+        question(name, str(os.getpid()) if name == "litters" else 4, seconds=0.5 if "timeout" in str(OUTCOMES[name]) else 20.0)
+        for name in names
+    ]
     questions[0] = question(names[0], 4, hidden=(5,))
     honest = question("honest", 1, 2, hidden=(3,))
     begun = time.monotonic()
@@ -262,7 +294,9 @@ def test_what_is_hostile_costs_its_own_question_alone(isolation: Isolation) -> N
         else:
             assert {got.status, got.error} <= {*want, ""}, (name, got)
         assert statuses(one)[1:] in ([], ["skipped"]), name
-    assert left_behind() <= before
+    assert list(temporary.iterdir()) == []
+    if isolation.name != "trust":
+        assert [path for folder in LITTERED for path in Path(folder).glob(f"litter-{os.getpid()}-*")] == []
     assert watch.alive(watch.members(os.getpid())[1:]) == [], "no process is left"
 
 

@@ -23,6 +23,8 @@ def main(number: int) -> None:
     """Serve until the grader hangs up."""
     control = socket.socket(fileno=number)
     held.guard_worker()
+    if sys.platform == "linux":
+        calls.refuse()
     woken, wake = os.pipe()
     for end in (woken, wake):
         os.set_blocking(end, False)
@@ -31,8 +33,9 @@ def main(number: int) -> None:
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, every page of it
     control.sendall(b'{"ready": true}\n')
-    for descriptor in (1, 2):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    with open(os.devnull, "w") as nothing:
+        for descriptor in (1, 2):
+            os.dup2(nothing.fileno(), descriptor)
     while True:
         line, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 1)
         if not line:
@@ -87,6 +90,7 @@ def _wait(child: int, control: socket.socket, woken: int) -> int:
 if __name__ == "__main__":
     sys.path[:0] = json.loads(sys.argv[2])
     import answering
+    import calls
     import held
 
     main(int(sys.argv[1]))
