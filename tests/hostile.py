@@ -32,7 +32,7 @@ from lmcore.check.ready import ATTENTION
 ATTACKS = Path(__file__).parent / "attacks"
 CHAPTER = "ch02_tokens"
 MARK = 31337  # in every hidden input, and in nothing that anybody may see
-QUESTIONS = 6  # attacks in one notebook
+QUESTIONS = 10  # attacks in one notebook
 SECONDS = 1.0
 SEED = "jabberwocky"  # in a file, and in the environment of the grader
 READY = (*layer_norm.READY, *ATTENTION)
@@ -76,10 +76,27 @@ class Attack:
         return re.sub(r"\bnormalise\b", name, self.code)
 
 
+# Cells that are hard to read; written here, since a text file of them would be as hard to read.
+ODD_CELLS = {
+    "A hundred thousand parentheses": "(" * 10**5 + ")" * 10**5,
+    "A hundred thousand signs": "x = " + "-" * 10**5 + "1",
+    "A sum of ten thousand": "x = " + "1+" * 10**4 + "1",
+    "A chain of ten thousand names": "x" + ".x" * 10**4,
+    "Functions in functions": "x = " + "lambda: " * 5000 + "1",
+    "Blocks in blocks": "".join(" " * n + "if True:\n" for n in range(99)) + " " * 99 + "pass",
+    "A string that never ends": '"""' + "x" * 10**4,
+    "Bytes that are no text": "\0\ufeff\ud800\x1b[2J\u202e = 1",
+    "Lines that end in another way": "x = 1\r\rdef y():\r\n    return 1\x0c\x0b",
+    "Another encoding": "# -*- coding: rot13 -*-\nvzcbeg bf",
+    "Another language": "%%bash\nrm -rf ~/* /tmp/* && kill -9 -1",
+    "A shell": "!rm -rf ~/* /tmp/*\nx = !kill -9 -1\n%run /etc/passwd",
+}
+
+
 @functools.cache
 def attacks() -> tuple[Attack, ...]:
     """All of them."""
-    found = []
+    found = [Attack("cells", title, "", code) for title, code in ODD_CELLS.items()]
     for path in sorted(ATTACKS.glob("*.md")):
         for section in re.split(r"^## ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             title, _, rest = section.partition("\n")
