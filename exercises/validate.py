@@ -90,7 +90,8 @@ def _proofs(names: Sequence[str], seeds: int, jobs: int) -> Iterator[tuple[str, 
         try:
             yield from pool.map(_prove, names, [seeds] * len(names))
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():  # the pool would wait until they are done
+                process.terminate()
             raise
 
 
@@ -111,4 +112,7 @@ def _prove(name: str, seeds: int) -> tuple[str, Proof, list[str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
