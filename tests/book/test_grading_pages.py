@@ -102,6 +102,8 @@ def test_nothing_that_a_student_wrote_runs_or_calls_or_breaks_the_page(folder: P
             assert it.page.title() == title != "run"
             assert it.page.locator("img, svg[onload], a[href^='javascript'], iframe").count() == 0
             assert it.page.locator("script").count() == (page.name == "report.html")
+            names = "Math.max(0, ...[...document.querySelectorAll('.students tbody th')].map((e) => e.offsetWidth))"
+            assert it.page.evaluate(names) < 180  # and points beside them
             outside = "[...document.querySelectorAll('a')].filter((a) => a.protocol !== 'file:').length"
             assert it.page.evaluate(outside) == 0
 
