@@ -162,6 +162,9 @@ def haunts(x):
         os._exit(0)
     return x
 
+def counts(x):
+    return len([name for name in os.listdir("/proc") if name.isdigit()])
+
 def fills(x):
     with open("large", "wb") as file:
         for _ in range(200):
@@ -226,6 +229,9 @@ def litters(x):
         os.chdir("deeper")
     return x
 
+def reaches(x):
+    import tokenizers
+
 def hides(x):
     libc = ctypes.CDLL(None)
     clone = {"x86_64": 56, "aarch64": 220}[os.uname().machine]
@@ -247,6 +253,7 @@ OUTCOMES = {
     "grows_in_many": Answer("died", message="used more than 1024 MB of memory"),
     "bombs": ("timeout", "died"),
     "haunts": Answer("ok", 4),
+    "counts": Answer("ok", 3),
     "fills": ("raised", "OSError"),
     "prints": Answer("ok", 4),
     "floods": Answer("unsupported", message="more than 16 MB"),
@@ -257,10 +264,11 @@ OUTCOMES = {
     "recurses": ("died", "raised", "timeout"),
     "kills": ("died", "timeout"),
     "litters": Answer("ok", str(os.getpid())),
+    "reaches": ("raised", "ModuleNotFoundError"),
     "hides": Answer("ok", [-1, -1, -1]),
     "lowers": ("raised", "ValueError"),
 }
-IN_EVERY_WAY = ("exits", "sleeps", "grows", "grows_in_many", "haunts", "kills", "hides")
+IN_EVERY_WAY = ("exits", "sleeps", "grows", "grows_in_many", "haunts", "kills", "hides", "reaches")
 
 
 @pytest.fixture
@@ -318,3 +326,37 @@ def test_cells_that_end_every_process_cost_no_more_than_their_notebook() -> None
     (one,) = run(cells, question("f", 1, hidden=(2,)))
     assert statuses(one) == ["died", "skipped"]
     assert len(one.notes) == sandbox.ATTEMPTS - 1
+
+
+ORDER = """
+import ctypes, os, re
+
+def first(x):
+    with open(os.path.expanduser("~/log"), "a+") as file:
+        file.write(f"{x} ")
+        file.seek(0)
+        return file.read().split()
+
+second = first
+
+def remembers(x):
+    found = set()
+    for line in open("/proc/self/maps").read().splitlines():
+        if " rw-p " in line:
+            start, end = (int(part, 16) for part in line.split()[0].split("-"))
+            found |= set(re.findall(rb"sesame-[0-9]+", (ctypes.c_char * (end - start)).from_address(start)))
+    return sorted(match.decode() for match in found)
+"""
+
+
+@needs_bubblewrap
+def test_hidden_cases_come_after_all_public_ones_and_nothing_else_comes() -> None:
+    """So no code that has seen a hidden input gives an answer that anybody is shown; labels, expected values and other cases
+    stay outside."""
+    case, secret = Case(("sesame-1",), "sesame-2"), Case(("sesame-3",), "sesame-4", public=False)
+    answers = (Answer("ok", "sesame-5"), Answer("ok", ["sesame-6"]))
+    remembers = Question("remembers", "ch00", ("x",), "1", (case, secret), answers, seconds=60.0)
+    first, second, third = run([ORDER], question("first", 1, hidden=(2,)), question("second", 3, hidden=(4,)), remembers)
+    assert [answer.value for answer in first.answers] == [["1"], ["1", "3", "2"]]
+    assert [answer.value for answer in second.answers] == [["1", "3"], ["1", "3", "2", "4"]]
+    assert [answer.value for answer in third.answers] == [["sesame-1"], ["sesame-3"]]

@@ -152,7 +152,7 @@ class _Notebook:
             "seconds_for_a_cell": self.limits.cell,
             "seconds_for_cells": self.limits.cells,
             "reply": self.limits.reply,
-            "blocked": staging.blocked(),
+            "blocked": [] if self.sandbox.mode == "bubblewrap" else staging.blocked(),  # there they are not to be found
         }
 
     def _leave(self, at: Place, how: str) -> bool:

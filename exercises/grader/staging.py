@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -137,7 +136,7 @@ def _required(name: str) -> Iterator[str]:
 
 def blocked() -> list[str]:
     """Names that may not be imported where the packages of the machine can be read."""
-    return sorted(READY_MADE & set(sys.stdlib_module_names) ^ READY_MADE)
+    return sorted(READY_MADE)
 
 
 def data(probes: Iterable[str]) -> tuple[Path, ...]:
