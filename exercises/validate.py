@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for chapter in sorted({exercises.get(name).chapter for name in names}):
         failures += [f"{chapter}: {problem}" for problem in notebook.problems(chapter)]
     print(published.plain(proofs))
-    print(f"{chosen.seeds} seeds, {time.perf_counter() - start:.1f} s")
+    print(f"{published.count(chosen.seeds)}, {time.perf_counter() - start:.1f} s")
     if chosen.markdown and not failures:
         chosen.markdown.write_text(published.markdown(proofs, chosen.seeds), encoding="utf-8")
     if chosen.check:

@@ -241,7 +241,7 @@ def test_validate_says_the_same_from_one_process_and_from_two(capsys):
     tables = []
     for jobs in ("1", "2"):
         assert validate.main(["--private", str(EXAMPLE), "windows", "Highway", "count_pairs", "--seeds", "1", "-j", jobs]) == 0
-        tables.append(capsys.readouterr().out.split("1 seeds")[0])
+        tables.append(capsys.readouterr().out.split("1 seed")[0])
         forget()
     assert tables[0] == tables[1]
     assert [line.split()[0] for line in tables[0].splitlines()] == ["exercise", "windows", "Highway", "count_pairs", "in"]

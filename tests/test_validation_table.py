@@ -42,7 +42,7 @@ def test_the_table_lists_every_exercise_of_the_book_with_its_numbers():
 
 
 def test_nothing_failed():
-    assert re.match(r"Found by `python -m exercises.validate` over 20 seeds", TABLE.read_text(encoding="utf-8"))
+    assert re.match(r"Found by `python -m exercises.validate` over \d+ seeds? of cases\.\n", TABLE.read_text(encoding="utf-8"))
     for name, _, right, wrong, reached, mutants, killed, share, equivalent in cells():
         assert int(right) >= 4, name
         assert reached == f"{wrong} of {wrong}", name

@@ -34,7 +34,7 @@ def markdown(proofs: Sequence[Proof], seeds: int) -> str:
     """The table for the book; the text that is written is the same on every machine."""
     *each, total = rows(proofs)
     lines = [
-        f"Found by `python -m exercises.validate` over {seeds} seeds of cases.",
+        f"Found by `python -m exercises.validate` over {count(seeds)} of cases.",
         "",
         _line(["exercise", "chapter", *COLUMNS]),
         _line([":--", ":--", *(["--:"] * len(COLUMNS))]),
@@ -42,6 +42,11 @@ def markdown(proofs: Sequence[Proof], seeds: int) -> str:
         _line([f"**{cell}**" for cell in (f"{len(each)} exercises", "all", *total[1:])]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def count(seeds: int) -> str:
+    """How many seeds, in words."""
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
 
 
 def _line(cells: Sequence[str]) -> str:
