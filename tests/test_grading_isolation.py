@@ -98,7 +98,7 @@ def looked(x):
     seen["descriptors"] = [os.readlink(f"/proc/self/fd/{n}") for n in range(1, 200) if os.path.lexists(f"/proc/self/fd/{n}")]
     seen["stdin"] = os.readlink("/proc/self/fd/0")
     seen["environment"] = dict(os.environ)
-    seen["folders"] = {name: sorted(os.listdir(name)) for name in ("/", "/course", "/course/lmcore", "/home", "/tmp")}
+    seen["folders"] = {name: sorted(os.listdir(name)) for name in ("/", "/course", "/course/lmcore", "/tmp")}
     seen["processes"] = [n for n in os.listdir("/proc") if n.isdigit()]
     seen["there"] = [path for path in x if os.path.lexists(path)]
     seen["argv"] = sys.argv
@@ -212,14 +212,13 @@ def test_nothing_is_inherited(inside: dict[str, Any]) -> None:
 def test_nothing_of_the_machine_is_there(inside: dict[str, Any]) -> None:
     seen = inside["seen"]
     assert seen["there"] == []
-    assert seen["folders"]["/home"] == ["student"]
     assert seen["folders"]["/tmp"] == []
     assert set(seen["folders"]["/"]) <= {
-        *("bin", "course", "dev", "etc", "home", "packages", "proc", "python", "tmp", "usr")
+        *("bin", "course", "dev", "etc", "student", "packages", "proc", "python", "tmp", "usr")
     } | {*("lib", "lib32", "lib64")}
     assert seen["folders"]["/course"] == ["box", "lmcore"]
     assert seen["folders"]["/course/lmcore"] == ["__init__.py", "check"]
-    assert set(seen["writable"]) <= {"/tmp", "/home/student", "/dev/shm", "/dev/pts", "/proc"}
+    assert set(seen["writable"]) <= {"/tmp", "/student", "/dev/shm", "/dev/pts", "/proc"}
     assert len(seen["processes"]) < 8
 
 

@@ -17,7 +17,7 @@ from exercises.grader.limits import Limits
 # The Python that runs the grader, without its virtual environment.
 PYTHON = Path(os.path.realpath(sys.executable))
 # Where things lie inside bubblewrap: no path of the machine is to be seen there.
-STAGE, SITE, HOME, TMP = "/course", "/packages", "/home/student", "/tmp"
+STAGE, SITE, HOME, TMP = "/course", "/packages", "/student", "/tmp"
 NOT_SHOWN = ("site-packages", "dist-packages")
 
 
@@ -46,8 +46,6 @@ def place(mode: str) -> Iterator[Place]:
             if uid is not None:
                 os.chown(folder, uid, uid)
         if uid is not None:
-            if mode == "user":
-                stack.callback(users.clean, uid)
             stack.callback(users.end, uid)
         yield Place(uid, folder)
 
@@ -77,7 +75,7 @@ def _namespaces() -> list[str]:
 def _files(stage: Path, limits: Limits, extra: tuple[Path, ...]) -> list[str]:
     options = []
     # bubblewrap makes missing folders for root alone.
-    for folder in ("/usr", "/usr/bin", "/etc", "/home", "/python", "/python/bin", SITE):
+    for folder in ("/usr", "/usr/bin", "/etc", "/python", "/python/bin", SITE):
         options += ["--perms", "0755", "--dir", folder]
     for folder in ("/usr/lib", "/usr/lib32", "/usr/lib64"):
         if os.path.isdir(folder):
