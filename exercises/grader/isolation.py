@@ -36,6 +36,7 @@ USER = Isolation(
         "imports of ready-made answers are refused, which a determined submission can go round.",
         "Disk space is shared with the grader: a submission can fill it until it ends, and what it wrote is removed then.",
         "Other processes are visible to a submission in /proc, though it can neither read nor end them.",
+        "Submissions that run at the same time can tell each other what they see, hidden inputs too; -j 1 keeps them apart.",
     ),
 )
 TRUST = Isolation(
