@@ -21,3 +21,8 @@ def test_there_are_at_least_a_hundred_and_every_one_is_judged():
     places = [answer.place for answer in blind.answers()]
     assert len(places) == len(set(places)) >= 100
     assert list(blind.judgements()) == places
+
+
+def test_the_page_shows_the_table():
+    shown = (blind.HERE.parents[1] / "chapters" / "assets" / "blind.md").read_text(encoding="utf-8")
+    assert shown == blind.table() + "\n", "python -m tests.blind > chapters/assets/blind.md"

@@ -210,7 +210,10 @@ def test_only_the_autograder_holds_the_seed(folder):
     [
         ([CHAPTER], f"name the folder before the chapter: _build/release {CHAPTER}"),
         (["{here}", "ch99_nothing"], "no chapter 'ch99_nothing' has exercises; those that have: ch01"),
-        (["{here}", CHAPTER, "--torch-index", "somewhere"], "the index of torch is an address such as https://"),
+        (
+            ["{here}", CHAPTER, "--torch-index", "somewhere"],
+            "the index of torch is an address that begins with https://, got 'somewhere'",
+        ),
     ],
 )
 def test_wrong_use_is_said_and_writes_nothing(arguments, said, tmp_path, capsys, monkeypatch):

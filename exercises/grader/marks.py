@@ -18,6 +18,7 @@ class People:
         self.same = {name for name, times in Counter(record.student for record in records).items() if times > 1}
 
     def link(self, record: Record) -> str:
+        """The student's name as a link to the feedback; two of the same name are told apart."""
         key = f' <span class="aside">({said(record.key, 60)})</span>' if record.student in self.same else ""
         return f'<a href="feedback/{quote(record.key, safe="", errors="replace")}.html">{named(record.student)}</a>{key}'
 

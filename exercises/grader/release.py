@@ -66,7 +66,7 @@ def wheel() -> tuple[str, bytes]:
         return built[0].name, built[0].read_bytes()
 
 
-def release(folder: Path, chapters: Sequence[str], torch_index: str = build.TORCH_INDEX, new_seed: bool = False) -> None:
+def release(folder: Path, chapters: Sequence[str], torch_index: str = "", new_seed: bool = False) -> None:
     """Write students' packs, the instructor's folder and the autograders of ``chapters`` to ``folder``.
 
     Files of an earlier release are replaced, others left alone.
@@ -107,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", nargs="?", type=Path, default=Path("_build/release"), help="default: _build/release")
     parser.add_argument("chapters", nargs="*", metavar="CHAPTER", help="default: all, or none beside --private")
     parser.add_argument("--private", action="append", default=[], metavar="FOLDER", help="a set of your own; may be repeated")
-    parser.add_argument("--torch-index", metavar="URL", default=build.TORCH_INDEX, help=f"default: {build.TORCH_INDEX}")
+    where = "where autograders get torch from: PyTorch's address of builds without a GPU saves several GB (default: pip's own)"
+    parser.add_argument("--torch-index", metavar="URL", default="", help=where)
     parser.add_argument("--new-seed", action="store_true", help="draw other hidden cases for Gradescope than the last time")
     chosen = parser.parse_args(arguments)
     try:

@@ -33,10 +33,14 @@ class Problem(Protocol):
     """A file that could not be graded, and why."""
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """The file, relative to the folder of submissions."""
+        ...
 
     @property
-    def text(self) -> str: ...
+    def text(self) -> str:
+        """What a person should know about it."""
+        ...
 
 
 def write(out: Path, records: Sequence[Record], problems: Sequence[Problem], about: About) -> Path:

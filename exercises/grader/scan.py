@@ -128,9 +128,11 @@ def _names(node: ast.stmt, what: str) -> set[str]:
 
 def _changed(node: ast.stmt) -> Iterator[str]:
     """The names whose parts a statement changes, or whose methods it calls: ``table`` in ``table["f"] = torch.sum``."""
-    targets: Sequence[ast.expr] = (
-        node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
-    )
+    targets: Sequence[ast.expr] = []
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    elif isinstance(node, ast.AugAssign):
+        targets = [node.target]
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
         targets = [node.value.func]
     for target in targets:

@@ -31,10 +31,17 @@ if [ -z "$python" ]; then
 fi
 echo "Python: $("$python" --version)"
 
-# The lock names everything that is needed, so nothing else is looked for. torch comes from an index of its own.
+# The lock names everything that is needed, so nothing else is looked for. torch comes from an index of its own if the release
+# names one (--torch-index); pip's own build is made for GPUs and needs further packages.
 umask 022
 "$python" -m venv "$venv"
-"$venv/bin/python" -m pip install --disable-pip-version-check --no-cache-dir --no-deps --index-url "$(cat "$source/torch-index")" "$(grep '^torch==' "$source/requirements.txt")"
+torch="$(grep '^torch==' "$source/requirements.txt")"
+index="$(cat "$source/torch-index")"
+if [ -n "$index" ]; then
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-cache-dir --no-deps --index-url "$index" "$torch"
+else
+    "$venv/bin/python" -m pip install --disable-pip-version-check --no-cache-dir "$torch"
+fi
 "$venv/bin/python" -m pip install --disable-pip-version-check --no-cache-dir --no-deps -r "$source/requirements.txt"
 
 # The grader, the bank and the secret seed are for root alone.
