@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
+from types import BuiltinFunctionType, FrameType, ModuleType
 from typing import Any
 
 from torch import nn
@@ -82,6 +82,10 @@ GRU = ("torch.nn.GRU.forward", "torch.nn.GRUCell.forward", "torch.gru", "torch.g
 TOKENIZERS = ("tokenizers", "transformers", "tiktoken")
 
 
+# What functions of a module in C belong to; a method of an object is none of those that an exercise names.
+OWNERS = (ModuleType, type, type(None))
+
+
 class ReadyMadeError(RuntimeError):
     """A student's function calls what the exercise asks it to be."""
 
@@ -134,6 +138,7 @@ class _Watch:
                 if (found := named(name)) is not None:
                     self.known[found] = self.known[getattr(found, "__code__", found)] = name
         self.refused: list[str] = []
+        self.harmless: set[Any] = set()  # code, and types of objects that have built-in methods
 
     def run(self, function: Callable, *args: Any, **kwargs: Any) -> Any:
         before, of_threads = sys.getprofile(), threading.getprofile()
@@ -177,26 +182,39 @@ class _Watch:
                 self.run(close)
 
     def look(self, frame: FrameType, event: str, called: Any) -> None:
-        """A profile function."""
+        """A profile function. It is called some thousand times for each call of a model, so what was harmless once is kept."""
         if event == "call":
-            module = frame.f_globals.get("__name__") or ""
-            if frame.f_code in self.known:
-                self.refuse(f"{self.known[frame.f_code]} is what this exercise asks you to write")
-            elif module.split(".")[0] in self.packages and not module.startswith(OWN):
-                self.refuse(f"{module}.{frame.f_code.co_name} is {_whose(module)}: write this without its help")
-            elif module.startswith(DOORS):
-                self.refuse(f"{'torch.ops' if module == DOORS[0] else module} goes round the functions of torch: use those")
+            if frame.f_code not in self.harmless:
+                self._look_at(frame)
         elif event == "c_call":
-            self.operation(called)
-            module = str(getattr(type(getattr(called, "__self__", None)), "__module__", ""))
-            if module.split(".")[0] in self.packages:
-                self.refuse(f"{module}.{called.__name__} is {_whose(module)}: write this without its help")
+            owner = called.__self__ if type(called) is BuiltinFunctionType else called
+            kind = type(owner)
+            if kind in OWNERS:
+                self.operation(called)
+            if kind not in self.harmless:
+                module = str(kind.__module__)
+                if module.split(".")[0] in self.packages:
+                    self.refuse(f"{module}.{called.__name__} is {_whose(module)}: write this without its help")
+                self.harmless.add(kind)
+
+    def _look_at(self, frame: FrameType) -> None:
+        module = frame.f_globals.get("__name__") or ""
+        if frame.f_code in self.known:
+            self.refuse(f"{self.known[frame.f_code]} is what this exercise asks you to write")
+        if module.split(".")[0] in self.packages and not module.startswith(OWN):
+            self.refuse(f"{module}.{frame.f_code.co_name} is {_whose(module)}: write this without its help")
+        if module.startswith(DOORS):
+            self.refuse(f"{'torch.ops' if module == DOORS[0] else module} goes round the functions of torch: use those")
+        self.harmless.add(frame.f_code)
 
     def operation(self, called: Any) -> None:
         """Refuse a function of torch that the exercise names."""
-        with suppress(TypeError):  # a method of something that cannot be hashed, such as a list's append
-            if name := self.known.get(called):
-                self.refuse(f"{name} is what this exercise asks you to write")
+        try:
+            name = self.known.get(called)
+        except TypeError:  # something that cannot be hashed
+            return
+        if name:
+            self.refuse(f"{name} is what this exercise asks you to write")
 
     def refuse(self, why: str) -> None:
         self.refused.append(why)
