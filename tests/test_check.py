@@ -203,6 +203,16 @@ def test_result_is_words_first_and_escaped():
     assert 'aria-label="Passed: f"' in good._repr_html_()
 
 
+def test_code_in_a_hint_is_shown_as_code():
+    def halved(x):
+        """Look at `x < 2` and at `y`."""
+        return x / 2
+
+    result = examine(make_question(square, [halved]), halved)
+    assert "Look at <code>x &lt; 2</code> and at <code>y</code>." in result._repr_html_()
+    assert "Look at `x < 2`" in str(result)
+
+
 def test_diagnose_needs_one_answer_for_each_case():
     with pytest.raises(ValueError, match=r"shorter|longer"):
         diagnose(make_question(square), [Answer("ok", value=4)])

@@ -1,5 +1,6 @@
 """What a student sees after a check: words first, then the same as HTML for a notebook."""
 
+import re
 from dataclasses import dataclass
 from html import escape
 
@@ -102,6 +103,11 @@ def _sign(ok: bool) -> str:
     return f'<span aria-hidden="true" style="color:{_GREEN if ok else _RED};font-weight:bold">{"✓" if ok else "✗"}</span>'
 
 
+def with_code(text: str) -> str:
+    """``text`` as HTML, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _paragraph(content: str) -> str:
     return f'<p style="margin:0 0 .4rem">{content}</p>'
 
@@ -111,7 +117,7 @@ def _html(result: Result) -> str:
     if result.note:
         parts.append(_paragraph(escape(result.note)))
     if result.hint:
-        parts += [_paragraph(f"<strong>Hint.</strong> {escape(text)}") for text in result.hint.split("\n")]
+        parts += [_paragraph(f"<strong>Hint.</strong> {with_code(text)}") for text in result.hint.split("\n")]
     if result.kind not in ("unwritten", "signature"):
         public = [(label, ok) for label, seen, ok in result.cases if seen]
         items = "".join(f"<li>{_sign(ok)} {'passes' if ok else 'differs'}: {escape(label)}</li>" for label, ok in public)
