@@ -7,6 +7,7 @@
 ``limit``, ``run``   one call of a student's function, under a time limit
 ``stack``, ``swap``  a student's function inside a network or a model of the book
 ``encoder``          and inside MiniLM
+``gradients``        the value of a function and its gradients
 ``probes``           a student's module, generator or training loop, as plain data
 ``calls``            the call of a case in words
 ``ready``            functions that a student's function may not call, as they are the answer
