@@ -155,8 +155,12 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(fake, choose, monkeypa
         return graded(submission, plan)
 
     monkeypatch.setattr(batch, "grade", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        batch.run(choose("stopped", jobs=1))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of xdist has none
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            batch.run(choose("stopped", jobs=1))
+    finally:
+        signal.signal(signal.SIGINT, before)
     done = len(list((choose("stopped").out / "records").iterdir()))
     assert 0 < done < len(CLASS)
     assert not (choose("stopped").out / "grades.csv").exists()
@@ -342,7 +346,7 @@ def test_the_bar_on_a_terminal_obeys_no_name(fake, choose, handed, monkeypatch):
     batch.run(choose(jobs=1))
     said = terminal.getvalue()
     assert "6/6" in said
-    assert "Ada Lovelace" in said
+    assert any(name in said for name in (*CLASS, "Zz"))  # whoever was done when the bar was drawn
     assert not re.search("[\x80-\x9f\u202a-\u202e]|\x1b(?!\\[A)", said)
 
 

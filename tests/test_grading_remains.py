@@ -2,8 +2,11 @@
 
 import ctypes
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +20,13 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A folder in which everybody may write."""
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o777 if folder == tmp_path else 0o755)
-    monkeypatch.setattr(remains, "places", lambda: (str(tmp_path), "/no/such/place"))
-    return tmp_path
+def here(monkeypatch):
+    """A folder in which everybody may write, not below one of pytest's, which are closed."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    monkeypatch.setattr(remains, "places", lambda: (str(folder), "/no/such/place"))
+    yield folder
+    shutil.rmtree(folder)
 
 
 def leave(here, code):
