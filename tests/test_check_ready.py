@@ -243,3 +243,9 @@ def test_an_exercise_tells_the_student_and_the_pack(tmp_path):
     assert examine(question(()), lambda x: F.layer_norm(x, (7,), eps=0.0)).passed
     with pytest.raises(ValueError, match=r"ready: there is no function torch.no_such"):
         question(("torch.no_such",))
+
+
+@pytest.mark.parametrize("says", [print, str, repr, "{}".format])
+def test_torch_may_go_round_itself(says):
+    """It prints a tensor by functions that nobody else may reach for."""
+    assert run_case(lambda x: len(str(says(x))), CASE, ready=READY).status == "ok"

@@ -169,6 +169,37 @@ def test_a_stopped_run_goes_on_and_ends_in_the_same_bytes(fake, choose, monkeypa
     assert tree(choose("stopped").out) == tree(choose("whole").out)
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_who_was_out_of_time_beside_others_is_graded_once_more_alone(fake, choose, monkeypatch, tmp_path, jobs):
+    batch.run(choose("whole"))
+    graded, seen, running = grading.grade, tmp_path / "seen", tmp_path / "running"
+
+    def slow_at_first(submission, plan):
+        record = graded(submission, plan)
+        if submission.student == "Emmy Noether":
+            first = not seen.exists()
+            seen.open("a").write(f"{len(list(running.iterdir()))} ")
+            questions = tuple(replace(question, kind="timeout", points=0.0) for question in record.questions)
+            return replace(record, questions=questions) if first else record
+        one = running / submission.key
+        one.touch()
+        time.sleep(0.2)
+        one.unlink()
+        return record
+
+    running.mkdir()
+    monkeypatch.setattr(batch, "grade", slow_at_first)
+    records = {record.student: record for record in batch.run(choose("slow", jobs=jobs)).records}
+    times = seen.read_text().split()
+    if jobs == 1:
+        assert len(times) == 1
+        assert {question.kind for question in records["Emmy Noether"].questions} == {"timeout"}
+    else:
+        assert len(times) == 2
+        assert times[1] == "0", "alone"
+        assert tree(choose("slow").out) == tree(choose("whole").out)
+
+
 def fails(question_name):
     def run(cells, questions, isolation, limits):
         if "raise KeyError(str(words))" in str(cells):

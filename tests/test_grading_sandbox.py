@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,34 @@ HONEST = [
     "def odd(x):\n    return object()",
     "def changes(x):\n    x.append(1)\n    return 0",
 ]
+
+
+CAREFUL = [
+    "import no_such_package\nimport math\nhelp(math)\nopen('notes.txt')\nfloor = math.floor\n"
+    "def floored(x):\n    return math.floor(x)",
+    "import time\ntime.sleep(30)\nlate = 1\ndef below(x):\n    return x + 1",
+    "import cProfile, torch\ncProfile.Profile().enable()\n"
+    "def printed(x):\n    print(x, f'{x}')\n    return x + 1\ndef ready(x):\n    return torch.softmax(x, 0)",
+]
+
+
+def test_what_a_cell_defines_below_an_error_counts_and_torch_may_print(isolation: Isolation) -> None:
+    ready = ("torch.softmax",)
+    questions = [
+        question("floored", 2.5, hidden=(3.5,)),
+        question("below", 1, hidden=(2,)),
+        *(replace(question(name, torch.ones(2), hidden=(torch.zeros(2),)), ready=ready) for name in ("printed", "ready")),
+    ]
+    limits = replace(Limits(), cell=0.5)
+    floored, below, printed, refused = run(CAREFUL, *questions, isolation=isolation, limits=limits)
+    assert [answer.value for answer in floored.answers] == [2, 3]
+    assert [answer.value for answer in below.answers] == [2, 3]
+    assert [answer.status for answer in printed.answers] == ["ok", "ok"], printed.answers
+    assert [answer.error for answer in refused.answers] == ["ReadyMadeError"] * 2
+    assert floored.notes == [
+        "cell 1, line 1 raised ModuleNotFoundError: No module named 'no_such_package'",
+        "cell 2, line 2 was stopped after 0.5 s",
+    ]
 
 
 def test_an_honest_notebook_is_run_as_a_notebook_runs(isolation: Isolation) -> None:
@@ -315,7 +344,7 @@ def test_cells_that_end_their_process_are_left_there() -> None:
         "while True: pass",
     ]
     f, g = run(cells, question("f", 1, hidden=(2,)), question("g", 1, hidden=(2,)), isolation=BUBBLEWRAP or choose(trust=True))
-    assert [answer.value for answer in f.answers + g.answers] == [1, 2, 2, 4]
+    assert [answer.value for answer in f.answers + g.answers] == [-1, -2, 2, 4], "what a cell defines below counts"
     said = "cell 1, line 4 ended its process; this cell was left there"
     assert f.notes == [said, "cell 3, line 1 was stopped after 1 s"]
 

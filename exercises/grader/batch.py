@@ -163,24 +163,38 @@ def broken(record: Record) -> bool:
 
 
 def grade_all(todo: Sequence[Submission], what: Plan, choice: Choice, already: int = 0) -> dict[str, Record]:
-    """Grade submissions, ``jobs`` at a time, and write each record at once; a bar shows how far it is on a terminal."""
-    records = {}
+    """Grade submissions, ``jobs`` at a time, and write each record at once; a bar shows how far it is on a terminal.
+
+    Limits are of time by the clock, so what ran beside a submission may have been what was too slow: whoever did not end in
+    time is graded once more at the end, alone, and that counts.
+    """
+    records: dict[str, Record] = {}
+    late: list[Submission] = []
     tqdm.monitor_interval = 0  # its thread would be there when a process is forked
-    with (
-        closing(pool.each(partial(_graded, what), todo, choice.jobs, what.seconds)) as work,
-        tqdm(total=len(todo) + already, initial=already, unit="submission", disable=None, dynamic_ncols=True) as bar,
-    ):
-        for submission, outcome in work:
-            if isinstance(outcome, pool.Lost):
-                say(f"error: grading {submission.source} was given up: {outcome.why}")
-                record = lost(submission, what, outcome.why)
-            else:
-                record = Record.from_json(outcome)
-            write(_path(choice.out, record.key), record.to_json(), 0o600)
-            records[record.key] = record
-            bar.set_postfix_str(table.clean(record.student, 30), refresh=False)
-            bar.update()
+    with tqdm(total=len(todo) + already, initial=already, unit="submission", disable=None, dynamic_ncols=True) as bar:
+        for jobs, some in ((choice.jobs, todo), (1, late)):
+            with closing(pool.each(partial(_graded, what), some, jobs, what.seconds)) as work:
+                for submission, outcome in work:
+                    if isinstance(outcome, pool.Lost):
+                        say(f"error: grading {submission.source} was given up: {outcome.why}")
+                        record = lost(submission, what, outcome.why)
+                    else:
+                        record = Record.from_json(outcome)
+                    if jobs > 1 and out_of_time(record):
+                        late.append(submission)
+                        continue
+                    write(_path(choice.out, record.key), record.to_json(), 0o600)
+                    records[record.key] = record
+                    bar.set_postfix_str(table.clean(record.student, 30), refresh=False)
+                    bar.update()
     return records
+
+
+def out_of_time(record: Record) -> bool:
+    """Whether a call or a cell of a submission did not end in time."""
+    said = [*record.notes, *(text for question in record.questions for text in (*question.notes, question.hint))]
+    slow = any(words in text for text in said for words in ("was stopped after", "takes too long"))
+    return slow or any(question.kind == "timeout" for question in record.questions)
 
 
 def _graded(what: Plan, submission: Submission) -> str:

@@ -28,13 +28,16 @@ from exercises.grader.suspects import (
     OWN,
     PARTS,
     PATCHED,
+    STARS,
 )
 from lmcore.check.notebook import plain_python
 
 LARGEST_CODE = 256 << 10  # bytes of a notebook's code
 MOST_FLAGS = 20
 
-PLACES = re.compile(r"(~|/(proc|sys|etc|dev|root|home|tmp|var|usr|mnt|opt|srv|run|boot|work|autograder)\b)[\w/.{}*-]*$")
+PLACES = re.compile(
+    r"(~|/(proc|sys|etc|dev|root|home|tmp|var|usr|mnt|opt|srv|run|boot|work|autograder|course|packages)\b)[\w/.{}*-]*$"
+)
 
 
 def flags(cells: Sequence[str], name: str, ready: Sequence[str]) -> list[str]:
@@ -162,8 +165,10 @@ def _general(tree: ast.Module, notebook: _Notebook) -> Iterator[tuple[int, str]]
     """What stands out wherever it is."""
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 1)
-        for _, full in _imports(node):
+        for name, full in _imports(node):
             yield from _named(full, line)
+            if isinstance(node, ast.ImportFrom) and not name and full.split(".")[0] in STARS:
+                yield line, f"imports * from {_short(full)}: {HIDDEN}"
         if isinstance(node, ast.Attribute | ast.Call):
             yield from _named(notebook.full(node), line)
         if isinstance(node, ast.Name) and node.id in BUILTINS and node.id not in notebook.defined:

@@ -17,8 +17,8 @@ def _table(rows: dict[str, str]) -> dict[str, str]:
 MODULES = _table(
     {
         "ctypes cffi gc inspect faulthandler atexit signal resource builtins site sitecustomize usercustomize": INNARDS,
-        "mock unittest copyreg opcode": INNARDS,
-        "threading _thread multiprocessing concurrent joblib": THREADS,
+        "mock unittest copyreg opcode cProfile profile _lsprof": INNARDS,
+        "threading _thread multiprocessing concurrent joblib asyncio": THREADS,
         "subprocess socket _socket urllib requests http httpx ftplib smtplib ssl pty fcntl mmap posix": OUTSIDE,
         "_posixsubprocess shutil exercises": OUTSIDE,
         "importlib imp pickle _pickle marshal dill cloudpickle shelve runpy code codeop zipimport pkgutil": HIDDEN,
@@ -32,7 +32,7 @@ PARTS = _table(
         "sys.setprofile sys.settrace sys._getframe sys._current_frames sys.monitoring sys.modules sys.meta_path": INNARDS,
         "sys.path_hooks sys.addaudithook sys.exc_info types.CodeType types.FunctionType": INNARDS,
         "operator.attrgetter operator.methodcaller": INNARDS,
-        "asyncio.to_thread torch.multiprocessing torch.distributed": THREADS,
+        "torch.multiprocessing torch.distributed": THREADS,
         "numpy.load numpy.fromfile numpy.memmap numpy.ctypeslib numpy.lib.format": OUTSIDE,
         "torch.hub torch.load torch.serialization torch.package": HIDDEN,
         "torch.jit torch.compile torch.ops torch.overrides torch.library torch.fx torch.utils.cpp_extension": KERNELS,
@@ -46,7 +46,7 @@ ATTRIBUTES = _table(
     {
         "__subclasses__ __globals__ __code__ __closure__ __builtins__ __wrapped__ __self__ __mro__ __getattribute__": INNARDS,
         "__traceback__ tb_frame tb_next f_back f_locals f_globals f_builtins gi_frame cr_frame ag_frame": INNARDS,
-        "as_subclass": INNARDS,
+        "as_subclass __file__": INNARDS,
     }
 )
 # Methods by which an object can seem to be what it is not, or run code when nobody calls it.
@@ -57,6 +57,8 @@ METHODS = _table(
         "__reduce__ __reduce_ex__ __del__": "runs when nobody calls it",
     }
 )
+# Modules whose names should not come into a notebook all at once: which of them are used cannot be seen then.
+STARS = ("torch", "lmcore", "sys", "os")
 # What of os a notebook may use.
 OF_OS = _table({"path environ getenv getcwd makedirs mkdir listdir sep linesep cpu_count getpid name fspath": "harmless"})
 # What of lmcore.check a notebook may use.

@@ -12,9 +12,11 @@ import random
 import signal
 import socket
 import sys
+import threading
 import time
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ for _name in __future__.all_feature_names:
     FUTURES |= getattr(__future__, _name).compiler_flag
 
 MOST_NOTES = 20
+SHORTEST = 1.0  # seconds for a cell, whatever the cells above have used
 
 torch.set_num_threads(1)
 
@@ -47,6 +50,8 @@ def serve(pipe: socket.socket) -> None:
     function: Any = vars(module).get(job["name"])
     send(pipe, {"found": callable(function), **said})
     while (args := receive(pipe)) is not None:
+        sys.setprofile(None)  # one that a cell has left on would keep the check from looking at calls
+        threading.setprofile(None)  # type: ignore[arg-type]
         answer = run_case(function, Case(args, ""), probe=job["probe"], seconds=job["seconds"], ready=tuple(job["ready"]))
         data = wire.encode(answer.record())
         if len(data) > job["reply"]:
@@ -64,7 +69,7 @@ class _Cells:
     """Runs cells as a notebook does, the next ones also where one raises.
 
     It says before each statement which it is, so that the grader knows where a process ended; the next process then leaves that
-    cell there and goes on with the cell after it.
+    cell there, but for what it imports and defines below, and goes on with the cell after it.
     """
 
     def __init__(self, job: dict[str, Any], namespace: dict[str, Any], pipe: socket.socket) -> None:
@@ -86,28 +91,56 @@ class _Cells:
         where = f"cell {number}"
         linecache.cache[where] = (len(source), None, source.splitlines(keepends=True), where)
         try:
-            statements = [(node.lineno, self._compiled(node, where)) for node in ast.parse(source, where).body]
+            statements = [_Statement(node, self._compiled(node, where)) for node in ast.parse(source, where).body]
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             self.notes.append(f"{where} could not be read: {_words(error)}")
             return
-        seconds = min(self.job["seconds_for_a_cell"], max(0.1, self.deadline - time.monotonic()))
-        done = 0
+        first, stop = 0, self.stops.get(number, len(statements))
+        seconds = min(self.job["seconds_for_a_cell"], max(SHORTEST, self.deadline - time.monotonic()))
+        while first < len(statements):  # where a cell raises or is too slow, what it imports and defines below still counts
+            todo = [i for i in range(first, len(statements)) if i < stop or (i > stop and statements[i].defines)]
+            first = self._run(number, source, statements, todo, seconds)
+            stop, seconds = -1, SHORTEST
+
+    def _run(self, number: int, source: str, statements: "list[_Statement]", todo: list[int], seconds: float) -> int:
+        """Run some statements of a cell; where to go on."""
+        where, at = f"cell {number}", 0
         try:
             with _time_limit(seconds):
-                for done, (line, code) in enumerate(statements[: self.stops.get(number)]):
-                    send(self.pipe, {"at": (number, done, line)})
-                    exec(code, self.namespace)
+                for at in todo:
+                    send(self.pipe, {"at": (number, at, statements[at].line)})
+                    exec(statements[at].code, self.namespace)
         except TimeLimitError:
-            self.notes.append(f"{where}, line {statements[done][0]} was stopped after {seconds:.3g} s")
-            self.slow.append((number, done))
+            self.notes.append(f"{where}, line {statements[at].line} was stopped after {seconds:.3g} s")
+            self.slow.append((number, at))
         except BaseException as error:
             if not (_of_the_package(error) and self.job["name"] not in source):  # the book's own cell, which no answer needs
                 self.notes.append(f"{_place(error, where)} raised {_words(error)}")
+        else:
+            return len(statements)
+        return at + 1
 
     def _compiled(self, node: ast.stmt, where: str) -> types.CodeType:
         code = compile(ast.Module([node], []), where, "exec", self.flags, dont_inherit=True)
         self.flags |= code.co_flags & FUTURES
         return code
+
+
+@dataclass
+class _Statement:
+    """A statement of a cell, compiled."""
+
+    node: ast.stmt
+    code: types.CodeType
+
+    @property
+    def line(self) -> int:
+        return self.node.lineno
+
+    @property
+    def defines(self) -> bool:
+        """Whether it imports or defines, which other cells count on."""
+        return isinstance(self.node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
 
 
 @contextlib.contextmanager

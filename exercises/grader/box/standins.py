@@ -37,4 +37,6 @@ def put(blocked: Iterable[str]) -> dict[str, Any]:
     sys.argv[:] = [""]
     sys.path[:0] = [os.getcwd()]
     builtins.get_ipython = lambda: quiet  # type: ignore[attr-defined]
+    for name in ("help", "exit", "quit"):  # of a Python that people type into
+        setattr(builtins, name, quiet)
     return {"display": quiet, "get_ipython": builtins.get_ipython}  # type: ignore[attr-defined]
