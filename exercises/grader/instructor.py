@@ -54,7 +54,7 @@ same cases; `--new-seed` draws others. Keep it and the zips to yourself: they ho
 A question whose public and hidden cases all pass gets its points. Otherwise it gets half of its points times the share of
 cases that pass. A function that is missing or not written gets nothing. Difficulty is 1 (follow the equation), 2 (put two
 ideas together) or 3 (find the algorithm). Minutes are for a student who has read the chapter. A mistake is recognised
-where the outputs equal those of one in `mistakes.md` on every case.
+where the outputs equal those of one in `mistakes.md` on every case, or on more than half of the public cases that differ.
 
 ## Exercises
 
