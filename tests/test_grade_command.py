@@ -21,6 +21,14 @@ from tests.test_grading_batch import in_this_process, tree
 ASKED = ["--questions", *NAMES]
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard():
+    """Also where the tests were started in the background, by a shell that makes such a command deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def handed(tmp_path):
     return hand_in_all(tmp_path / "week2")

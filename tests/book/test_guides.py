@@ -1,12 +1,13 @@
 """The guides say what the commands do: lists, options, files and limits are those of the code, and pictures are there."""
 
+import inspect
 import re
 
 import pytest
 from PIL import Image
 
 from exercises import grade
-from exercises.grader import archives, batch, exercise, isolation, scoring
+from exercises.grader import archives, batch, exercise, isolation, release, scoring
 from exercises.grader.gradescope import build
 from tests.book import screenshots
 from tests.book.contents import ROOT
@@ -56,7 +57,9 @@ def test_pictures_are_small_and_all_shown() -> None:
 def test_options_and_files_are_those_of_the_command() -> None:
     page, usage = text("grading"), grade._parser().format_help()
     options = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", " ".join(re.findall(r"`[^`]+`", page))))
-    for option in options - {"-r", "-i", "-rl"}:
+    of_a_release = {"--torch-index"}
+    assert all(option in inspect.getsource(release.main) for option in of_a_release & options)
+    for option in options - of_a_release - {"-r", "-i", "-rl"}:
         assert option in usage, f"{option} is no option"
     for name in (batch.GRADES, batch.PROBLEMS, batch.SEED, "report.html", "feedback/NAME.html", f"{batch.RECORDS}/NAME.json"):
         assert f"`{name}`" in page
