@@ -1,5 +1,6 @@
 """What a class is handed: complete without the banks, and without any answer."""
 
+import re
 import sys
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 import exercises
 from exercises.grader import pack
 from exercises.grader.source import standalone
-from lmcore.check import check, sources
+from lmcore.check import check, notebook, sources
 from lmcore.check.result import with_code
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -45,6 +46,15 @@ def test_pack_notebooks_are_the_same_and_valid(packs):
         nbformat.validate(ipynb)
         assert [cell.source for cell in ipynb.cells] == [cell.source for cell in text.cells]
         assert ipynb.metadata["lmcore"] == {"chapter": chapter, "edition": exercises.EDITION}
+
+
+def test_pack_reads_well_without_the_site(packs):
+    """What only Sphinx understands stands in no statement, and what a student does not have is not linked."""
+    for chapter in exercises.chapters():
+        cells = notebook.read(packs / chapter / "exercises.ipynb").cells
+        text = "\n".join(cell.source for cell in cells if cell.kind == "markdown")
+        assert not re.search(r"\{[\w:-]+\}`|^:::|^```\{", text, re.MULTILINE), chapter
+        assert not re.search(r"\]\((?!https?://)", text), chapter
 
 
 @pytest.mark.parametrize("name", exercises.names())

@@ -8,7 +8,7 @@ import argparse
 import io
 import json
 import os
-import shutil
+import re
 import sys
 import tempfile
 import zipfile
@@ -37,8 +37,8 @@ def pack(chapter: str, folder: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".packing-", dir=folder) as temporary:
         draft = Path(temporary)
-        text = notebook.path(chapter)
-        shutil.copyfile(text, draft / text.name)
+        text = draft / notebook.path(chapter).name
+        text.write_text(_alone(notebook.path(chapter).read_text(encoding="utf-8")), encoding="utf-8")
         ipynb = json.dumps(notebooks.read(text).to_ipynb(), indent=1, ensure_ascii=False)
         (draft / "exercises.ipynb").write_text(ipynb + "\n", encoding="utf-8")
         questions = [exercises.public_questions(exercise.name)[exercise.name] for exercise in bank]
@@ -76,6 +76,11 @@ def archive(files: Mapping[str, bytes], programs: Collection[str] = ()) -> bytes
             entry.external_attr = (0o100755 if name in programs else 0o100644) << 16
             target.writestr(entry, files[name])
     return stream.getvalue()
+
+
+def _alone(text: str) -> str:
+    """A notebook whose links to pages beside it are plain words: a student has none of these pages."""
+    return re.sub(r"\[([^\]\n]+)\]\(\.\./[^)\s]+\)", r"\1", text)
 
 
 def _strings(texts: Sequence[str]) -> list[str]:
