@@ -75,13 +75,13 @@ def test_nothing_done_apart_stays():
         ("%matplotlib inline\nx = 1", "\nx = 1"),
         ("!pip install x\nx = 1", "\nx = 1"),
         ("!ls \\\n  here\nx = 1", "\n\nx = 1"),
-        ("if x:\n    %time f()\ny = 2", "if x:\n    pass\ny = 2"),
+        ("if x:\n    %timeit f()\ny = 2", "if x:\n    pass\ny = 2"),
         ("torch.nn?\n??f\nx = 1  # or 2?", "\n\nx = 1  # or 2?"),
         ("%%time\nx = 1", "\nx = 1"),
         ("\n%%bash\nrm -r x\n", "\n\n\n"),
         ("%%python\nx = 1", "\n"),
         ("!echo don't (\nx = 1", "\nx = 1"),
-        ("x = 1\r\n%time y\ry = 2", "x = 1\n\ny = 2"),
+        ("x = 1\r\n%timeit y\ry = 2", "x = 1\n\ny = 2"),
     ],
 )
 def test_magics_are_blanked(cell, plain):
@@ -197,7 +197,7 @@ JSON = b'{"cells": [{"cell_type": "code", "source": "x = 1"}], "metadata": {"lmc
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"%PDF-1.7", "is not a notebook: no JSON"),
+        (b"%PDF-1.7", "is not a notebook but a PDF"),
         (JSON[:-5], "is broken: no JSON in line 1"),
         (b"[1]", "but not a notebook"),
         (b'{"cells": 3}', "no list of cells"),

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import linecache
 import zipfile
 from collections import Counter
 from itertools import pairwise
@@ -125,6 +126,7 @@ def test_an_unsaved_notebook_is_noticed(folder, monkeypatch):
     def count_pairs(words):
         return dict(Counter(pair for word in words for pair in pairwise(word)))
 
+    count_pairs.__module__ = "__main__"
     namespace["count_pairs"] = count_pairs
     with pytest.raises(ValueError, match="does not hold the count_pairs you ran: save the notebook"):
         pack_submission("ch02_tokens", student="A")
@@ -132,4 +134,31 @@ def test_an_unsaved_notebook_is_noticed(folder, monkeypatch):
     line = "    return dict(Counter(pair for word in words for pair in pairwise(word)))"
     body = f"```{{code-cell}} ipython3\ndef count_pairs(words):\n{line}\n```\n"
     (folder / "exercises.md").write_text(text + "\n" + body, encoding="utf-8")
+    assert pack_submission("ch02_tokens", student="A").answers["count_pairs"] == "written"
+
+
+WRITTEN = {
+    "a function": "def count_pairs(words):\n    return words",
+    "a lambda": "count_pairs = lambda words: words",
+    "a function that was made": "def make(by):\n    def two(words):\n        return by\n    return two\ncount_pairs = make(3)",
+    "a lambda that was made": "def make(by):\n    return lambda words: by\ncount_pairs = make(3)",
+    "in a block": "if True:\n    def count_pairs(words):\n        return words",
+    "with a type": "from typing import Any\ncount_pairs: Any = lambda words: words",
+    "decorated": "import functools\n@functools.cache\ndef count_pairs(words):\n    return words",
+    "with magics": "def count_pairs(words):\n    %time x = 1\n    files = !ls\n    !ls\n    return words",
+    "among others": "count_pairs, other = (lambda words: words), 2",
+    "bound": "import functools\ncount_pairs = functools.partial(sorted)",
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_what_was_run_and_saved_can_be_packed_however_it_is_written(folder, monkeypatch, how):
+    manager = pytest.importorskip("IPython.core.inputtransformer2").TransformerManager()
+    namespace = {"__name__": "__main__"}
+    monkeypatch.setattr(builtins, "get_ipython", lambda: type("Shell", (), {"user_ns": namespace})(), raising=False)
+    text = (folder / "exercises.md").read_text(encoding="utf-8")
+    run = manager.transform_cell(WRITTEN[how])
+    monkeypatch.setitem(linecache.cache, "of-a-kernel.py", (len(run), None, run.splitlines(keepends=True), "of-a-kernel.py"))
+    exec(compile(run, "of-a-kernel.py", "exec"), namespace)
+    (folder / "exercises.md").write_text(f"{text}\n```{{code-cell}} ipython3\n{WRITTEN[how]}\n```\n", encoding="utf-8")
     assert pack_submission("ch02_tokens", student="A").answers["count_pairs"] == "written"

@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +22,19 @@ class Cell:
     exercise: str = ""
 
     def definitions(self) -> dict[str, ast.stmt]:
-        """What a code cell defines at its top level, by ``def`` or by assignment; a ``SyntaxError`` if it is not Python."""
-        found: dict[str, ast.stmt] = {}
-        for node in ast.parse(plain_python(self.source)).body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                found[node.name] = node
-            elif isinstance(node, ast.Assign):
-                found |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
-        return found
+        """What a code cell defines outside functions and classes, by ``def`` or by assignment, in a block too; a
+        ``SyntaxError`` if it is not Python. An import is no definition: what it brings is not in the notebook."""
+        return dict(_defined(ast.parse(plain_python(self.source)).body))
+
+
+def _defined(nodes: Iterable[ast.AST], within: ast.stmt | None = None) -> Iterator[tuple[str, ast.stmt]]:
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name, node
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and within is not None:
+            yield node.id, within
+        elif not isinstance(node, ast.Lambda | ast.comprehension):
+            yield from _defined(ast.iter_child_nodes(node), node if isinstance(node, ast.stmt) else within)
 
 
 @dataclass(frozen=True)
@@ -107,34 +114,67 @@ def _cell(node: Any) -> Cell:
 
 # What a line of a cell is made of, as far as it matters here: a comment, a string, a bracket, a backslash at the end.
 _PIECES = re.compile(r"""\#.*|\'\'\'|\"\"\"|'(?:\\.|[^'\\])*'?|"(?:\\.|[^"\\])*"?|[][(){}]|\\$""")
-_MAGIC = re.compile(r"\s*(?:[%!]|(?:\?{1,2}[\w.*]+|[\w.*]+\?{1,2})\s*$)")  # %magic, !command, name?, ??name
-_TIMED = ("%%time", "%%capture", "%%prun")  # these run the rest of the cell as it stands
+_MAGIC = re.compile(r"\s*(?:[%!?]|[\w.*\[\]]+\?{1,2}\s*$)")  # %magic, !command, ?name, name??
+_KEPT = re.compile(r"(\s*[^\W\d][\w.,:*\s]*(?:\[[^\]]*\]\s*)?=)\s*([%!].*)")  # name = %magic, table[i] = !command
+_STATEMENT = re.compile(r"\s*%(?:time|prun)\s+(.+)")  # which are run as they stand
+_PROMPT = re.compile(r"^(?:>>>|\.\.\.|In \[\d+\]:|\s*\.{3,}:)(?: |$)")
+_INSTALLED = re.compile(r"(?:pip|conda|mamba|uv)\s")  # without a % that is a magic where nothing else stands in a cell
+# What runs the rest of its cell as it stands.
+_TIMED = ("%%time", "%%capture", "%%prun", "%%debug", "%%ipytest", "%%pyinstrument", "%%snakeviz", "%%wandb")
 
 
 def plain_python(source: str) -> str:
     """A cell as Python alone: IPython's magics and shell lines are blanked, so that line numbers stay.
 
-    A cell under ``%%bash``, ``%%timeit`` and the like defines nothing in the notebook: all of it is blanked. A line inside a
-    string or a bracket is left alone, whatever it begins with. What else is not Python stays.
+    What such a line would have given is given a stand-in: ``files = !ls`` becomes ``files = get_ipython()``. The statement
+    behind ``%time`` stays. A cell under ``%%bash``, ``%%timeit`` and the like defines nothing in the notebook: all of it is
+    blanked. A line inside a string or a bracket is left alone, whatever it begins with. What else is not Python stays.
     """
-    lines = source.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    first = next((line.strip() for line in lines if line.strip()), "")
-    if first.startswith("%%") and first.split()[0] not in _TIMED:
+    lines = _unindented(source.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    code = [line for line in map(str.strip, lines) if line and not line.startswith("#")] or [""]
+    if (code[0].startswith("%%") and code[0].split()[0] not in _TIMED) or (len(code) == 1 and _INSTALLED.match(code[0])):
         return "\n" * (len(lines) - 1)
     quote, depth, goes_on, is_magic = "", 0, False, False
     for i, line in enumerate(lines):
         if not quote and depth <= 0:
             # A backslash at the end of a magic carries it on into the next line.
             carried = is_magic and goes_on
-            is_magic = carried or (not goes_on and bool(_MAGIC.match(line)))
-            if is_magic:
-                goes_on = line.endswith("\\")
-                indent = line[: len(line) - len(line.lstrip())]
-                lines[i] = f"{indent}pass" if indent and not carried else ""  # a block may hold nothing else
+            instead = "" if carried else None if goes_on else _instead(line)
+            is_magic = instead is not None
+            if instead is not None:
+                lines[i], goes_on = instead, line.endswith("\\")
                 continue
         quote, depth, goes_on = _after(line, quote, depth)
         is_magic = False
     return "\n".join(lines)
+
+
+def _unindented(lines: list[str]) -> list[str]:
+    """Without what stands before each line of a cell that was copied out of a block, or out of a session with prompts."""
+    first = next((line for line in lines if line.strip()), "")
+    indent = first[: len(first) - len(first.lstrip())]
+    if indent:
+        lines = [line.removeprefix(indent) for line in lines]
+    return [_PROMPT.sub("", line) for line in lines] if _PROMPT.match(first) else lines
+
+
+def _instead(line: str) -> str | None:
+    """What stands for a line of IPython's; nothing for a line of Python."""
+    if kept := _KEPT.match(line):
+        return f"{kept[1]} {_timed(kept[2]) or 'get_ipython()'}"
+    if not _MAGIC.match(line):
+        return None
+    indent = line[: len(line) - len(line.lstrip())]
+    return f"{indent}{_timed(line) or ('pass' if indent else '')}"  # a block may hold nothing else
+
+
+def _timed(magic: str) -> str:
+    """The statement that ``%time`` runs, if it is one."""
+    if found := _STATEMENT.match(magic):
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            ast.parse(found[1])
+            return found[1]
+    return ""
 
 
 def _after(line: str, quote: str, depth: int) -> tuple[str, int, bool]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from lmcore import __version__
 from lmcore.check import notebook as notebooks
-from lmcore.check.notebook import Notebook, is_stub
+from lmcore.check.notebook import Notebook, is_stub, plain_python
 
 FORMAT = 1
 
@@ -52,8 +52,7 @@ def pack_submission(chapter: str, student: str, notebook: str | Path | None = No
     Nothing is run. The zip appears complete or not at all.
 
     Raises:
-        ValueError: no name is given, the notebook belongs to another chapter, it is not clear which notebook is meant,
-        or the
+        ValueError: no name is given, the notebook belongs to another chapter, it is not clear which notebook is meant, or the
             notebook on disk is not the one that was run (it has not been saved).
         FileNotFoundError: there is no such notebook here.
     """
@@ -128,17 +127,18 @@ def _check_saved(book: Notebook) -> None:
     """Compare what the kernel ran with what lies on disk, because only the latter is packed."""
     shell = _shell()
     namespace: Mapping[str, Any] = shell.user_ns if shell is not None else {}
-    on_disk = set()
+    on_disk: set[str] = set()
     for cell in book.code:
-        with suppress(SyntaxError):
-            for node in cell.definitions().values():
-                on_disk |= {ast.unparse(part) for part in ([*node.body] if isinstance(node, ast.ClassDef) else [node])}
+        with suppress(SyntaxError):  # what a function or a block defines may be an answer, too
+            nodes = ast.walk(ast.parse(plain_python(cell.source)))
+            on_disk |= {ast.unparse(node) for node in nodes if isinstance(node, ast.stmt)}
     for name, function in [pair for cell in book.code for pair in _functions(cell.exercise, namespace.get(cell.exercise))]:
         try:
             ran = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0])
         except (OSError, TypeError, SyntaxError):  # not written in a cell
             continue
-        if ran not in on_disk:
+        # What comes from a module is in no cell, and what a kernel keeps of a cell has no magics.
+        if function.__module__ == "__main__" and "get_ipython()" not in ran and ran not in on_disk:
             raise ValueError(
                 f"{book.path.name} on disk does not hold the {name} you ran: save the notebook (Ctrl+S, on a Mac ⌘S), "
                 "then run this cell again"
