@@ -17,7 +17,7 @@ what is written to OUT, for you alone:
   grades.csv             a line per student, for a spreadsheet
   feedback/NAME.html     a page for each student: hints, and nothing of hidden cases
   records/NAME.json      everything that was found out about a submission
-  problems.csv           what could not be read
+  problems.csv           what could not be read, or should be looked at
   grading-seed           the secret that hidden cases are drawn from
 
 examples:
@@ -29,13 +29,18 @@ examples:
       later, with the same hidden cases
   python -m exercises.grade midterm --private ~/private/midterm
 
+It ends with 0 when everything is graded, {nothing} where nothing could be graded (the report says
+why), 1 for an error, 130 after Ctrl+C.
+
 Each submission runs in a sandbox (bubblewrap, on Linux). Where there is none, nothing is
 graded unless you say --trust.
 """
+# The exit status where a report was written, but none of the files is a submission. 2 is what make and shells use.
+NOTHING = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit status: 0 if all is graded, 1 for an error, 130 if it was stopped."""
+    """The command; returns the exit status: 0 if all is graded, ``NOTHING``, 1 for an error, 130 if stopped."""
     chosen = _parser().parse_args(arguments)
     if not hasattr(os, "fork"):
         return _error("grading needs Linux, or macOS with --trust; on Windows, use WSL 2")
@@ -68,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m exercises.grade",
         description="Grade a class.",
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.format(nothing=NOTHING),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
@@ -145,6 +150,10 @@ def _say(outcome, isolation: str) -> int:
     from exercises.grader import batch
 
     records = outcome.records
+    if not records:
+        why = _count(len(outcome.problems), "line")
+        print(f"nothing could be graded: {why} in the report and in {batch.PROBLEMS} say why\nreport: {outcome.report}")
+        return NOTHING
     mean = sum(record.points for record in records) / len(records)
     flagged = sum(any(question.flags for question in record.questions) for record in records)
     found = _count(len(outcome.problems), "problem")
@@ -155,6 +164,8 @@ def _say(outcome, isolation: str) -> int:
     ]
     if isolation == "trust":
         lines.insert(0, f"NOTE: {batch.TRUSTED}")
+    if isolation == "user":
+        lines.insert(0, "NOTE: graded without a sandbox (--container); the report lists what this does not guarantee")
     print("\n".join(lines))
     if outcome.ours:
         names = ", ".join(sorted(record.key for record in outcome.ours))

@@ -37,6 +37,7 @@ class Problem:
 
     source: str
     text: str
+    whose: bool = False
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from exercises import grade
 from exercises.grader import batch, isolation, sandbox
 from exercises.grader.isolation import IsolationError
 from exercises.grader.record import read
+from tests.book.contents import ROOT
 from tests.small_questions import CLASS, NAMES, hand_in_all, ipynb
 from tests.test_grading_batch import in_this_process, tree
 
@@ -104,6 +105,17 @@ def test_trust_is_said_everywhere(handed, fake, capfd):
     assert all("(--trust)" in page.read_text() for page in (out / "feedback").iterdir())
     assert all('"isolation": "trust"' in record.read_text() for record in (out / "records").iterdir())
     assert (out / "grades.csv").read_text().count(",trust,") == len(CLASS)
+
+
+def test_a_folder_in_which_nothing_can_be_graded_ends_with_a_report_and_its_own_status(tmp_path, capfd):
+    (tmp_path / "week2").mkdir()
+    (tmp_path / "week2" / "essay.pdf").write_bytes(b"%PDF")
+    status, out, err = said(capfd, tmp_path / "week2", "--trust")
+    assert (status, "Traceback" in err) == (grade.NOTHING, False)
+    assert "nothing could be graded" in out
+    assert f"report: {tmp_path / 'week2-grades' / 'report.html'}" in out
+    guide = (ROOT / "chapters" / "grading.md").read_text("utf-8")
+    assert f"with {grade.NOTHING} where nothing could be" in guide
 
 
 def test_a_failure_of_the_grader_is_an_error_at_the_end(handed, monkeypatch, capfd):

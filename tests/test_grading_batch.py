@@ -19,6 +19,7 @@ from exercises.grader.record import QuestionRecord, Record, read
 from exercises.grader.sandbox import Run
 from exercises.grader.submissions import Problem, Submission, collect
 from lmcore.check.run import Answer
+from tests.graded import parsed, shown
 from tests.small_questions import CHAPTER, CLASS, NAMES, WORTH, hand_in, hand_in_all, right
 
 SEED = "an unguessable line of text\n"
@@ -287,10 +288,31 @@ def test_folders_are_checked_before_anything_is_written(fake, choose, tmp_path, 
     assert tree(foreign) == {"grades.csv": b"mine"}
     with pytest.raises(ValueError, match="there is no folder"):
         batch.check_folders(tmp_path / "none", foreign)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no submission"):
+    (tmp_path / "empty" / "inner").mkdir(parents=True)
+    (tmp_path / "empty" / ".DS_Store").touch()
+    with pytest.raises(ValueError, match="no file in"):
         batch.run(replace(choose(), folder=tmp_path / "empty"))
     assert not choose().out.exists()
+
+
+def test_a_folder_in_which_every_file_is_malformed_gives_a_report(choose, tmp_path):
+    folder = tmp_path / "spoilt"
+    folder.mkdir()
+    for name, content in (("a.ipynb", b"{"), ("b.zip", b"PK\x03\x04"), ("c.pdf", b"%PDF"), ("d.md", b"")):
+        (folder / name).write_bytes(content)
+    for asked in ({"questions": ()}, {}):
+        outcome = batch.run(replace(choose(), folder=folder, **asked))
+        assert outcome.records == ()
+        assert [problem.source for problem in outcome.problems] == ["a.ipynb", "b.zip", "c.pdf", "d.md"]
+        page = parsed((choose().out / "report.html").read_text("utf-8"))
+        assert "Nothing could be graded" in shown(page.find(class_="next"))
+        for problem in outcome.problems:
+            assert f"{problem.source} {problem.text}" in shown(page.find(id="look"))
+        rows = list(csv.reader(io.StringIO((choose().out / "problems.csv").read_text("utf-8-sig"))))
+        assert rows == [["file", "problem"], *([problem.source, problem.text] for problem in outcome.problems)]
+        (head,) = csv.reader(io.StringIO((choose().out / "grades.csv").read_text("utf-8-sig")))
+        names = list(asked.get("questions", NAMES))
+        assert head == ["student", *names, "total", "possible", "flags", "isolation", "file", *(f"{n} status" for n in names)]
 
 
 def test_the_folder_of_grades_and_its_secret_are_for_their_owner_alone(fake, choose):
@@ -347,7 +369,7 @@ def record_of(student, source="a.zip", **changes):
     ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", " =1", "x;=1+1", 'x";=1', "x,=1", "x|=1", "\ufeff=1", "\uff1d1", "a\n=1"],
 )
 def test_nothing_in_a_table_is_taken_for_a_formula(name):
-    for text in (table.grades([record_of(name, source=name)]), table.problems([Problem(name, name)])):
+    for text in (table.grades([record_of(name, source=name)], ["count_pairs"]), table.problems([Problem(name, name)])):
         rows = list(csv.reader(io.StringIO(text)))
         assert len(rows) == 2
         parts = [part.strip() for row in rows for cell in row for part in re.split('[;,|"]', cell)]
@@ -363,7 +385,7 @@ def test_a_table_of_grades(fake, choose):
     ada = rows[0]
     assert (ada["count_pairs"], ada["merge_pair"], ada["total"], ada["possible"]) == ("2.0", "3.0", "5.0", "5")
     assert (ada["isolation"], ada["file"], ada["count_pairs status"]) == ("trust", "ada-lovelace.zip", "passed")
-    assert table.grades([record_of("Ada")]).splitlines()[1] == "Ada,1.5,1.5,2,2,trust,a.zip,partly"
+    assert table.grades([record_of("Ada")], ["count_pairs"]).splitlines()[1] == "Ada,1.5,1.5,2,2,trust,a.zip,partly"
 
 
 def test_the_bar_on_a_terminal_obeys_no_name(fake, choose, handed, monkeypatch):

@@ -77,6 +77,14 @@ def test_question_on_which_the_grader_failed_is_for_a_person_and_not_the_student
     assert "not your fault" in feedback(record, about)
 
 
+def test_whoever_wrote_nothing_is_asked_for_the_file_that_was_meant(about):
+    nothing = [graded.nothing(q, "unwritten", "unwritten", "Write it.") for q in graded.a_class(1, CHAPTER)[0].questions]
+    assert "run its last cell again" in shown(parsed(feedback(graded.student("Ada", "ada", nothing), about)).header)
+    right = [graded.question("count_pairs", graded.outcomes("count_pairs")[0]), *nothing[1:]]
+    lead = shown(parsed(feedback(graded.student("Ada", "ada", right), about)).find(class_="lead"))
+    assert lead == f"1 of {len(right)} questions is right."
+
+
 def test_nothing_of_a_hidden_case_is_shown(about):
     secret = "SECRET-OF-A-HIDDEN-CASE"
     result = graded.outcomes("count_pairs")[4]

@@ -351,7 +351,7 @@ def test_a_bomb_is_never_unpacked(tmp_path, monkeypatch):
     path = packed(tmp_path / "a.zip", {"a.ipynb": b" " * (150 << 20)})
     assert path.stat().st_size < 200_000
     monkeypatch.setattr(reading, "apart", partial(apart, memory=100 << 20))
-    with pytest.raises(ValueError, match="at most 50 MB are read"):
+    with pytest.raises(ValueError, match="has more than 50 MB; at most 50 MB are read"):
         reading.read(path, ("a.ipynb",))
 
 

@@ -75,7 +75,7 @@ def classes(draw):
 
 # A failure is shown as it was found: making it smaller would take minutes, and a class is small already.
 @settings(max_examples=30, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow])
-@given(classes(), st.lists(st.builds(SimpleNamespace, source=texts, text=texts), max_size=2))
+@given(classes(), st.lists(st.builds(SimpleNamespace, source=texts, text=texts, whose=st.booleans()), max_size=2))
 def test_every_question_stands_once_with_its_points_and_text_stays_text(made, problems):
     records, about = made
     page = class_page(records, about, problems)
@@ -167,8 +167,10 @@ def test_trust_stands_on_every_page_and_weaker_guarantees_on_the_class_report(kl
     plain = graded.about(CHAPTER)
     trusting = graded.about(CHAPTER, isolation="trust", banner="Nothing was isolated.")
     weaker = graded.about(CHAPTER, isolation="user", weaker=("The network is not cut.", "The disk is shared."))
-    for page in (report.class_page(klass, [], trusting), feedback(klass[0], trusting)):
-        assert "Nothing was isolated." in shown(parsed(page).find(class_="banner"))
+    assert "Nothing was isolated." in shown(class_page(klass, trusting).find(class_="banner"))
+    assert "(--trust)" in shown(parsed(feedback(klass[0], trusting)).find(class_="banner"))
+    for about, words in ((plain, "in a sandbox of its own"), (weaker, "less strictly than a sandbox"), (trusting, "without a")):
+        assert words in shown(parsed(feedback(klass[0], about)).footer)
     page = class_page(klass, weaker)
     assert all(text in shown(page.find(class_="banner")) for text in weaker.weaker)
     for page in (report.class_page(klass, [], plain), feedback(klass[0], plain)):
@@ -226,6 +228,19 @@ def test_six_chapters_stand_in_order_each_with_its_questions():
     assert [article["id"] for article in page.find_all(class_="asked")] == asked
     links = [link["href"] for link in page.nav.find_all("a")]
     assert links == ["#look", "#teach", "#students", *(f"#in-{chapter}" for chapter in chapters), "#how"]
+
+
+def test_what_to_do_stands_first_and_whose_work_it_is_before_other_files(klass, about):
+    asks = graded.Problem("a.ipynb", "holds the same code as b.ipynb", whose=True)
+    page = class_page(klass, about, [*graded.PROBLEMS, asks])
+    flagged = sum(any(q.flags for q in record.questions) for record in klass)
+    steps = [shown(step) for step in page.find(class_="next").find_all("li")]
+    assert steps[0] == f"Look at {flagged} flagged students, 1 question of whose work it is, 2 lines about files."
+    assert page.main.find(True)["class"] == ["next"]
+    assert [shown(head) for head in page.find(id="look").find_all("h3")] == [
+        f"Flagged answers {flagged}", "Whose work is it? 1", "Files 2",
+    ]  # fmt: skip
+    assert shown(class_page(klass[:1], about).find(class_="next").li).startswith("See what to teach again")
 
 
 def test_students_of_one_name_are_told_apart(about):

@@ -36,10 +36,11 @@ def kind(name: str) -> str:
     return "notebook" if last in SUFFIXES else "zip" if last == ".zip" else ""
 
 
-def check_size(size: int) -> None:
-    """Refuse a file that is larger than any notebook has to be."""
+def check_size(size: int, known: bool = True) -> None:
+    """Refuse a file that is larger than any notebook has to be; ``known`` is whether it was read to its end."""
     if size > MOST:
-        raise ValueError(f"has {size >> 20} MB; at most {MOST >> 20} MB are read. Clear the outputs and save it again")
+        much = f"{size >> 20} MB" if known and size >> 20 > MOST >> 20 else f"more than {MOST >> 20} MB"
+        raise ValueError(f"has {much}; at most {MOST >> 20} MB are read. Clear the outputs and save it again")
 
 
 def notebooks(data: bytes, within: tuple[str, ...] = ()) -> tuple[list[tuple[str, ...]], list[tuple[str, str]]]:
@@ -100,8 +101,8 @@ def _listed(data: bytes) -> list[zipfile.ZipInfo]:
 def _opened(data: bytes) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OverflowError) as error:
-        raise ValueError(f"is a zip that is cut short or damaged ({error})") from None
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OverflowError):
+        raise ValueError("is a zip that is cut short or damaged; it has to be packed or sent again") from None
 
 
 def member(data: bytes, name: str) -> bytes:
@@ -113,7 +114,7 @@ def member(data: bytes, name: str) -> bytes:
         raise ValueError(f"is damaged ({error})") from None
     except Exception as error:  # zlib's, lzma's and bz2's own
         raise ValueError(f"is damaged ({error})") from None
-    check_size(len(content))
+    check_size(len(content), known=False)
     return content
 
 

@@ -64,18 +64,17 @@ class Outcome:
 
 
 def run(choice: Choice) -> Outcome:
-    """Grade a class and write everything.
+    """Grade a class and write everything; also where no file of it can be graded, since the report says why.
 
     Raises:
-        ValueError: there is nothing to grade, or what was asked for does not fit; the message says what to do.
+        ValueError: there is no file to grade, or what was asked for does not fit; the message says what to do.
         OSError: the folder of submissions cannot be read, or that of grades cannot be written.
         KeyboardInterrupt: stopped; what was graded until then is kept.
     """
     check_folders(choice.folder, choice.out)
     collection = collect(choice.folder, exercises.chapters())
-    if not collection.submissions:
-        problems = "".join(f"\n  {table.clean(f'{p.source}: {p.text}', 300)}" for p in collection.problems[:20])
-        raise ValueError(f"there is no submission in {choice.folder}{':' if problems else ''}{problems}")
+    if not collection.submissions and not collection.problems:
+        raise ValueError(f"there is no file in {choice.folder}; name the folder, or the zip, that holds the submissions")
     asked = chosen(choice, collection)
     say(_what(asked, collection))
     make_folder(choice.out)
@@ -218,7 +217,7 @@ def _write_all(choice: Choice, records: Sequence[Record], problems: Sequence[Pro
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             write(path, text, 0o600)
     _remove_others(out, {record.key for record in records})
-    write(out / GRADES, BOM + table.grades(records), 0o600)
+    write(out / GRADES, BOM + table.grades(records, [exercise.name for exercise in asked]), 0o600)
     write(out / PROBLEMS, BOM + table.problems(problems), 0o600)
     chapters: dict[str, dict[str, int]] = {}
     for exercise in asked:

@@ -21,7 +21,7 @@ from exercises.grader.pages import (
     said,
     status,
 )
-from exercises.grader.record import QuestionRecord, Record
+from exercises.grader.record import NOT_HANDED_IN, QuestionRecord, Record
 from exercises.grader.tally import GRADER_FAILED, of_chapter, total
 from exercises.grader.tally import lines as lines_of
 
@@ -34,6 +34,21 @@ WORDS = {
     "missing": "No function of this name was found in what you handed in. Was it renamed, or its cell deleted?",
     "crashed": "The code ended before it gave an answer, so the cases could not be run.",
 }
+# How code was run, in the words of somebody who hands in.
+RAN = {
+    "bubblewrap": "Your code ran in a sandbox of its own, without a network.",
+    "user": "Your code ran as a user of its own (--container), which keeps submissions apart, but less strictly than a "
+    "sandbox; whoever graded this has the list of what it does not guarantee.",
+    "trust": "Your code ran without a sandbox (--trust).",
+}
+TRUSTED = (
+    "The submissions of this class ran without isolation (--trust), so one of them could have changed the points of another. "
+    "If yours surprise you, ask whoever graded this."
+)
+NOTHING_WRITTEN = (
+    "No answer was found in what you handed in. If you wrote some, save the notebook, run its last cell again, and see what it "
+    "says it packed."
+)
 FAULT = "The grader failed here, which is not your fault. Whoever graded this has been told."
 
 
@@ -48,7 +63,7 @@ def feedback(record: Record, about: About) -> str:
 <p class="lead">{_lead(record)}</p>
 </header>
 <main class="narrow">
-{banner(about)}
+{banner(TRUSTED if about.banner else "")}
 {_notes(record.notes, "About what was handed in", "h2")}
 {joined(_chapter(record, chapter) for chapter in handed)}
 {joined(f"<p>Nothing was handed in for {said(chapter_title(chapter))}.</p>" for chapter in absent)}
@@ -67,7 +82,12 @@ def _lead(record: Record) -> str:
         return "Everything is right. Well done!"
     of = f"{right} of {count(len(record.questions), 'question')} {'is' if right == 1 else 'are'} right"
     if not right:
-        of = "Nothing is all right yet, and that is where learning starts"
+        of = "No question is all right yet, and that is where learning starts"
+    handed = [question for question in record.questions if question.kind != NOT_HANDED_IN]
+    if all(question.status == "unwritten" for question in handed):
+        return NOTHING_WRITTEN
+    if not any(_has_hint(question) for question in handed):
+        return f"{of}."
     return f"{of}. Each hint below names one thing to look at; take them one at a time."
 
 
@@ -89,12 +109,16 @@ def _question(question: QuestionRecord, notes: Sequence[str]) -> str:
     parts = [
         f'<div class="heading"><h3><code>{said(question.name)}</code></h3>'
         f'<p class="worth">{points(question.points, question.possible)}</p></div>',
-        f"<p>{status(question.status)} <span>{words}</span></p>",
+        f"<p>{status(question.status)}<strong>.</strong> <span>{words}</span></p>",
     ]
-    if question.hint and question.status not in ("passed", "unwritten"):
+    if _has_hint(question):
         parts.append(f'<div class="hint"><h4>Hint</h4>{prose(question.hint)}</div>')
     parts += [_cases(question), _example(question), _notes(notes, "Notes", "h4")]
     return f'<article class="question {question.status}">{joined(parts)}</article>'
+
+
+def _has_hint(question: QuestionRecord) -> bool:
+    return bool(question.hint) and question.status not in ("passed", "unwritten")
 
 
 def _cases(question: QuestionRecord) -> str:
@@ -141,5 +165,6 @@ def _small_print(record: Record, about: About) -> str:
     edition = f", edition {said(about.edition)}" if about.edition else ""
     return (
         f"{how_points(about)} Hidden cases are inputs that nobody sees, so that an answer has to hold in general. "
+        f"{RAN.get(about.isolation, said(about.isolation))} "
         f"Graded from <bdi>{name}</bdi> (SHA-256 {said(record.digest[:12])}){edition}."
     )

@@ -88,7 +88,7 @@ def spread(earned: Sequence[float], students: int, possible: int) -> str:
         ("Handed in", f"{len(earned)} of {students}"),
         ("Mean", f"{number(statistics.fmean(earned))} of {possible}"),
         ("Median", f"{number(statistics.median(earned))} of {possible}"),
-        ("All points", str(sum(value >= possible for value in earned))),
+        ("With all points", str(sum(value >= possible for value in earned))),
     ]
     terms = "".join(f"<div><dt>{word}</dt><dd>{value}</dd></div>" for word, value in facts)
     columns = tally.columns(earned, possible)
@@ -110,6 +110,6 @@ def _cell(question: QuestionRecord | None) -> str:
         return f'<td class="number" data-sort="-1">{status("missing")}</td>'
     mistake = f'<span class="said">{said(in_words(question.kind), 60)}</span>' if question.recognised else ""
     return (
-        f'<td class="number" data-sort="{question.points}"><span class="earned">{number(question.points)}</span> '
-        f"{status(question.status)}{mistake}</td>"
+        f'<td class="number" data-sort="{question.points}"><span class="one">'
+        f'<span class="earned">{number(question.points)}</span> {status(question.status)}</span>{mistake}</td>'
     )

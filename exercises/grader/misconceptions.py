@@ -60,7 +60,7 @@ def of_question(asked: Asked, people: People) -> str:
     found = asked.mistakes()
     most = max((len(mistake.made) for mistake in found), default=0)
     items = "".join(_mistake(mistake, most, _made(mistake, people)) for mistake in found)
-    mistakes = f'<ul class="mistakes">{items}</ul>' if items else ""
+    mistakes = f'<h4>Mistakes, by how many students made them</h4><ul class="mistakes">{items}</ul>' if items else ""
     return f"""<article class="asked" id="{anchor(asked.chapter, asked.name)}">
 <h3><code>{said(asked.name)}</code> {worth}</h3>
 {_stack(tallies, len(asked.given)) if asked.given else ""}{f'<ul class="legend">{legend}</ul>' if legend else ""}

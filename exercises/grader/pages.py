@@ -42,7 +42,7 @@ class About:
         title: of the class report.
         chapters: each chapter's questions with their possible points, in order.
         isolation: how code was run: ``bubblewrap``, ``user`` or ``trust``.
-        banner: stands on top of every page where the code was trusted.
+        banner: stands on top of the class report where the code was trusted; pages of feedback say it in words of their own.
         weaker: what the isolation does not guarantee, a sentence each.
         edition: of the exercises.
         partial: what a question that is right on some cases counts at most, as a share of its points.
@@ -139,9 +139,9 @@ def joined(parts: Iterable[str]) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def banner(about: About) -> str:
-    """What stands on top of every page where the code was trusted."""
-    return f'<p class="banner"><strong>Please note.</strong> {said(about.banner)}</p>' if about.banner else ""
+def banner(text: str) -> str:
+    """What stands on top of a page where the code was trusted; nothing if there is nothing to say."""
+    return f'<p class="banner"><strong>Please note.</strong> {said(text)}</p>' if text else ""
 
 
 def how_points(about: About) -> str:

@@ -114,6 +114,8 @@ def _content(data: bytes, name: str) -> dict[str, Any]:
     text = _text(data)
     if not text.strip():
         raise ValueError("is empty")
+    if data.startswith(b"%PDF"):
+        raise ValueError("is not a notebook but a PDF, whatever its name says")
     as_json = text.lstrip().startswith("{") or ".md" not in name.lower()
     try:
         content = from_json(text) if as_json else from_text(text)

@@ -27,6 +27,12 @@ ISOLATION = {
     "user": "Every submission ran as a user of its own, with limits on time, memory and processes, but not in a sandbox.",
     "trust": "The submissions were trusted: they ran with the rights of whoever graded them.",
 }
+FLAGGED = (
+    "<p>These answers may get at a ready-made function, or at something an answer has no need of. Nothing was taken off for "
+    "it: that is for you to judge.</p>"
+)
+WHOSE = "<p>Everything here was graded. Was it written by whoever handed it in?</p>"
+FILES = "<p>Not graded, or not as they came. Whoever handed in nothing else is in no table: ask them to hand in again.</p>"
 
 
 class Problem(Protocol):
@@ -40,6 +46,11 @@ class Problem(Protocol):
     @property
     def text(self) -> str:
         """What a person should know about it."""
+        ...
+
+    @property
+    def whose(self) -> bool:
+        """Whether it asks whose work a file is."""
         ...
 
 
@@ -92,11 +103,12 @@ def class_page(records: Sequence[Record], problems: Sequence[Problem], about: Ab
 <p class="lead">{" · ".join(facts)}</p>
 </header>
 <main>
-{banner(about)}
+{banner(about.banner)}
 {_weaker(about) if about.weaker else ""}
-{_contents(about)}
+{_next(records, problems)}
+{_contents(about, bool(records))}
 {_look(records, problems, people)}
-{misconceptions.teach(list(questions.values()), about)}
+{misconceptions.teach(list(questions.values()), about) if records else ""}
 {marks.totals(records, people, about) if len(about.chapters) > 1 else ""}
 {joined(chapters)}
 {_how(about)}
@@ -118,8 +130,30 @@ def _chapter(chapter: str, records: Sequence[Record], questions: Sequence[Asked]
 </section>"""
 
 
-def _contents(about: About) -> str:
-    links = [("look", "Look at these"), ("teach", "What to teach again")]
+def _next(records: Sequence[Record], problems: Sequence[Problem]) -> str:
+    """What whoever graded does now, in order."""
+    if not records:
+        return '<div class="next"><p><strong>Nothing could be graded.</strong> The lines below say why, file by file.</p></div>'
+    flagged = sum(any(question.flags for question in record.questions) for record in records)
+    failed = sum(any(question.kind == GRADER_FAILED for question in record.questions) for record in records)
+    lines = sum(not problem.whose for problem in problems)
+    found = [
+        count(flagged, "flagged student") if flagged else "",
+        count(failed, "student on whom the grader failed", "students on whom the grader failed") if failed else "",
+        f"{count(whose, 'question')} of whose work it is" if (whose := len(problems) - lines) else "",
+        f"{count(lines, 'line')} about files" if lines else "",
+    ]
+    steps = [f'<a href="#look">Look at</a> {", ".join(filter(None, found))}.'] if any(found) else []
+    steps += [
+        'See <a href="#teach">what to teach again</a>.',
+        "Send each student their page in the folder <code>feedback</code>. It names nobody else and shows no flag.",
+        "Take the points from <code>grades.csv</code>.",
+    ]
+    return f'<div class="next"><h2>What to do now</h2><ol>{"".join(f"<li>{step}</li>" for step in steps)}</ol></div>'
+
+
+def _contents(about: About, graded: bool) -> str:
+    links = [("look", "Look at these"), *([("teach", "What to teach again")] if graded else [])]
     links += [("students", "All students")] if len(about.chapters) > 1 else []
     links += [(anchor(chapter), chapter_title(chapter)) for chapter in about.chapters]
     links += [("how", "How this was graded")]
@@ -132,18 +166,21 @@ def _look(records: Sequence[Record], problems: Sequence[Problem], people: People
     flags = [item for record in flagged for item in _about(record, lambda question: question.flags, people)]
     failed = [record for record in records if any(question.kind == GRADER_FAILED for question in record.questions)]
     faults = [item for record in failed for item in _about(record, _fault, people)]
-    files = [
-        f"<li><p><bdi><code>{said(problem.source, 200)}</code></bdi></p>{_lines([problem.text])}</li>" for problem in problems
-    ]
+    whose, files = (
+        [
+            f"<li><p><bdi><code>{said(problem.source, 200)}</code></bdi></p>{_lines([problem.text])}</li>"
+            for problem in problems
+            if problem.whose is which
+        ]
+        for which in (True, False)
+    )
     noted = [f"<li><p>{people.link(record)}</p>{_lines(record.notes)}</li>" for record in records if record.notes]
     noted += [item for record in records for item in _about(record, lambda question: question.notes, people)]
     parts = [
-        "<p>These answers may get at a ready-made function, or at something an answer has no need of. Nothing was taken off "
-        f"for it: that is for you to judge.</p>{_list(flags)}"
-        if flagged
-        else "",
-        f"<h3>Questions on which the grader failed</h3>{_list(faults)}" if failed else "",
-        f"<h3>Files</h3>{_list(files)}" if problems else "",
+        f"{_heading('Flagged answers', len(flagged))}{FLAGGED}{_list(flags)}" if flagged else "",
+        f"{_heading('Questions on which the grader failed', len(failed))}{_list(faults)}" if failed else "",
+        f"{_heading('Whose work is it?', len(whose))}{WHOSE}{_list(whose)}" if whose else "",
+        f"{_heading('Files', len(files))}{FILES}{_list(files)}" if files else "",
         f"<details><summary>{count(len(noted), 'note')} that the students see as well</summary>"
         f'<ul class="lines">{"".join(noted)}</ul></details>'
         if noted
@@ -151,10 +188,14 @@ def _look(records: Sequence[Record], problems: Sequence[Problem], people: People
     ]
     if not flagged and not problems and not failed:
         parts.insert(0, "<p>Nothing. Every file was graded, and no answer was flagged.</p>")
-    elif not flagged:
+    elif not flagged and records:
         parts.insert(0, "<p>No answer was flagged.</p>")
     much = f' <span class="aside">{n}</span>' if (n := len(flagged) + len(failed) + len(problems)) else ""
     return f'<section id="look"><h2>Look at these{much}</h2>{joined(parts)}</section>'
+
+
+def _heading(text: str, number: int) -> str:
+    return f'<h3>{text} <span class="aside">{number}</span></h3>'
 
 
 def _fault(question: QuestionRecord) -> Iterable[str]:
@@ -194,11 +235,11 @@ def _how(about: About) -> str:
     return f"""<section id="how">
 <h2>How this was graded</h2>
 <p>{how_points(about)} Points are rounded to two decimals. Means and medians are over those who have handed in the chapter.</p>
-<p>A mistake is named where an answer gives the same as a known wrong answer, on every case or on most of those that differ. The
-hint beside it is what students read.</p>
+<p>A mistake is named where an answer gives the same as a known wrong answer, on every case or on most of those that differ. Its
+bar is amber, and the hint beside it is what students read. Whatever else went wrong has a grey bar.</p>
 <p>{ISOLATION.get(about.isolation, said(about.isolation))}</p>
 {f"<p>{said(about.seeds)}</p>" if about.seeds else ""}
 {edition}
-<p>Feedback for students lies in the folder <code>feedback</code>, one page each, named after them; it can be handed out as it
-is. It shows how many hidden cases pass and nothing else of them, none of the flags above, and nobody else.</p>
+<p>Feedback for students lies in the folder <code>feedback</code>, one page each, named after them. It shows how many hidden
+cases pass and nothing else of them, none of the flags above, and nobody else.</p>
 </section>"""

@@ -42,6 +42,7 @@ class Problem:
 
     source: str
     text: str
+    whose: bool = False  # whether it asks whose work a file is
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def _told_apart(student: str, found: list[Found], problems: list[Problem]) -> It
         yield clean(f"{student} ({' / '.join(origin) or items[0].trail[-1]})", 200), items
     sources = ", ".join(item.source for item in found)
     line = f"several folders hold the name {student} ({sources}); they are graded apart. Is one of them somebody else?"
-    problems.append(Problem(found[0].source, line))
+    problems.append(Problem(found[0].source, line, whose=True))
 
 
 def _from_trails(found: list[Found], depth: int = 1) -> Iterator[tuple[str, Found]]:
@@ -178,7 +179,7 @@ def say_alike(chosen: list[tuple[Submission, list[Found]]], problems: list[Probl
     for likeness, pairs in alike.items():
         if likeness and len(pairs) > 1:
             others = ", ".join(f"{source} ({student})" for student, source in pairs[1:])
-            problems.append(Problem(pairs[0][1], f"({pairs[0][0]}) holds the same code as {others}"))
+            problems.append(Problem(pairs[0][1], f"({pairs[0][0]}) holds the same code as {others}", whose=True))
 
 
 def with_keys(chosen: list[tuple[Submission, list[Found]]]) -> list[Submission]:

@@ -28,10 +28,11 @@ def cell(text: str) -> str:
     return _FORMULA.sub(r"\1'\2", clean(text, 500))
 
 
-def grades(records: Iterable[Record]) -> str:
-    """One line per submission: points of each question, and their sum; then how it was graded, and how each question ended."""
-    records = list(records)
-    names = [question.name for question in records[0].questions] if records else []
+def grades(records: Iterable[Record], names: Sequence[str]) -> str:
+    """One line per submission: points of each question, and their sum; then how it was graded, and how each question ended.
+
+    ``names`` are those of the questions, in the order in which every record holds them.
+    """
     head = ["student", *names, "total", "possible", "flags", "isolation", "file", *(f"{name} status" for name in names)]
     return _text(head, [_line(record) for record in records])
 
