@@ -15,6 +15,7 @@ import torch
 from exercises.grader import sandbox, watch
 from exercises.grader.isolation import Isolation, IsolationError, choose
 from exercises.grader.limits import Limits
+from lmcore.check.notebook import plain_python
 from lmcore.check.question import Question
 from lmcore.check.run import Answer, Case
 
@@ -135,6 +136,45 @@ def test_an_honest_notebook_is_run_as_a_notebook_runs(isolation: Isolation) -> N
         "cell 16, line 2 raised SystemExit: 3",
     ]
     assert [answer.changed for answer in runs["changes"].answers] == [(0,), (0,)]
+
+
+HABITS = [
+    "from google.colab import drive\ndrive.mount('/content/drive')\nWIDTH = 2\nfor i in range(3):\n    WIDTH += 1\n"
+    "assert WIDTH == 2\nif WIDTH:\n    import math as m\ndef below(x):\n    return m.floor(x * WIDTH)",
+    plain_python("files = !ls\nbest = %timeit -o f(1)\nprint(f'{best.average:.3f}', len(files), files[:3])\nMAGIC = 3"),
+    "import asyncio\nasync def later(x):\n    await asyncio.sleep(0.01)\n    return x\n"
+    "SLEPT = await later(4)\nBOTH = [one for one in [await later(1), await later(2)]]",
+    "async def one():\n    yield 5\nasync for LOOPED in one():\n    pass\nGATHERED = await asyncio.gather(later(6), later(7))",
+    "name = input('Who are you? ')\ntotal = lambda x: [x, MAGIC, SLEPT, BOTH, LOOPED, GATHERED, name]",
+    "return 3",
+    "kept = lambda x: x\nnonlocal y\nkept_below = kept",
+    "import time\nwhile True:\n    time.sleep(1)\nstopped = lambda x: x",
+]
+
+
+def test_what_a_notebook_can_do_costs_no_more_than_its_statement(isolation: Isolation) -> None:
+    names = ("below", "total", "kept_below", "stopped")
+    runs = run(
+        HABITS, *(question(name, 2, hidden=(3,)) for name in names), isolation=isolation, limits=replace(QUICK, cells=8.0)
+    )
+    below, total, kept, stopped = runs
+    assert [answer.value for answer in below.answers] == [10, 15]
+    assert [answer.value for answer in total.answers] == [[x, 3, 4, [1, 2], 5, [6, 7], ""] for x in (2, 3)]
+    assert [answer.value for answer in kept.answers + stopped.answers] == [2, 3] * 2
+    assert below.notes == [
+        "cell 1, line 1 raised ModuleNotFoundError: No module named 'google'",
+        "cell 6 raised SyntaxError: 'return' outside function (cell 6, line 1)",
+        "cell 7 raised SyntaxError: nonlocal declaration not allowed at module level (cell 7, line 2)",
+        "cell 8, line 2 was stopped after 1 s",
+    ], "what follows from an error is not said"
+
+
+@pytest.mark.parametrize("cell", ["while True:\n    pass", "import time\ntime.sleep(0.4)"])
+def test_many_cells_that_take_long_leave_time_for_what_they_stand_before(cell: str) -> None:
+    """A notebook full of small experiments."""
+    cells = [*[f"{cell}\nd = {n}" for n in range(12)], "def f(x):\n    return x + d"]
+    (one,) = run(cells, question("f", 1, hidden=(2,)), isolation=BUBBLEWRAP or choose(trust=True))
+    assert [answer.value for answer in one.answers] == [12, 13]
 
 
 LITTERED = ("/tmp", "/var/tmp", "/dev/shm")

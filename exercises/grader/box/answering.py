@@ -6,7 +6,9 @@ The label of a case, what is expected, and other cases never come here.
 import __future__
 
 import ast
+import asyncio
 import contextlib
+import inspect
 import linecache
 import random
 import signal
@@ -16,7 +18,6 @@ import threading
 import time
 import types
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,13 @@ for _name in __future__.all_feature_names:
     FUTURES |= getattr(__future__, _name).compiler_flag
 
 MOST_NOTES = 20
-SHORTEST = 1.0  # seconds for a cell, whatever the cells above have used
+SHORT = 1.0  # seconds for what stands below a statement that was stopped
+SHORTEST = 0.05  # seconds for a cell, whatever the cells above have used
+# What a cell gives to others: it is run also below a statement that was stopped.
+DEFINES = (
+    *(ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
+    *(ast.Assign, ast.AnnAssign),
+)
 
 torch.set_num_threads(1)
 
@@ -69,7 +76,8 @@ class _Cells:
     """Runs cells as a notebook does, the next ones also where one raises.
 
     It says before each statement which it is, so that the grader knows where a process ended; the next process then leaves that
-    cell there, but for what it imports and defines below, and goes on with the cell after it.
+    cell there, but for what it imports and defines below, and goes on with the cell after it. A package that is not here, such
+    as that of the service where the notebook was written, costs its own statement: after an error, the next statement is run.
     """
 
     def __init__(self, job: dict[str, Any], namespace: dict[str, Any], pipe: socket.socket) -> None:
@@ -78,7 +86,8 @@ class _Cells:
         self.deadline = time.monotonic() + job["seconds_for_cells"]
         self.notes: list[str] = []
         self.slow: list[tuple[int, int]] = []
-        self.flags = 0  # from __future__ holds for the cells below, too
+        self.flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # and what one cell imports from __future__ holds for those below, too
+        self.loop: asyncio.AbstractEventLoop | None = None
 
     def run(self) -> dict[str, Any]:
         """Lines that say what went wrong, and where a cell was stopped."""
@@ -91,56 +100,53 @@ class _Cells:
         where = f"cell {number}"
         linecache.cache[where] = (len(source), None, source.splitlines(keepends=True), where)
         try:
-            statements = [_Statement(node, self._compiled(node, where)) for node in ast.parse(source, where).body]
+            statements = ast.parse(source, where).body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             self.notes.append(f"{where} could not be read: {_words(error)}")
             return
-        first, stop = 0, self.stops.get(number, len(statements))
-        seconds = min(self.job["seconds_for_a_cell"], max(SHORTEST, self.deadline - time.monotonic()))
-        while first < len(statements):  # where a cell raises or is too slow, what it imports and defines below still counts
-            todo = [i for i in range(first, len(statements)) if i < stop or (i > stop and statements[i].defines)]
-            first = self._run(number, source, statements, todo, seconds)
-            stop, seconds = -1, SHORTEST
+        first, stop, seconds = 0, self.stops.get(number, len(statements)), self.job["seconds_for_a_cell"]
+        raised: list[BaseException] = []
+        while first < len(statements):
+            todo = [i for i in range(first, len(statements)) if i < stop or (i > stop and isinstance(statements[i], DEFINES))]
+            first, late = self._run(number, statements, todo, self._seconds(seconds), raised)
+            if late:
+                stop, seconds = -1, SHORT
+        # Of several errors the first is the cause. One of the book's own cell, which no answer needs, is nobody's.
+        if raised and not (_of_the_package(raised[0]) and self.job["name"] not in source):
+            self.notes.append(f"{_place(raised[0], where)} raised {_words(raised[0])}")
 
-    def _run(self, number: int, source: str, statements: "list[_Statement]", todo: list[int], seconds: float) -> int:
-        """Run some statements of a cell; where to go on."""
+    def _seconds(self, most: float) -> float:
+        """The time for a cell: when several take long, each gets half of what is left, so that the last are run as well."""
+        return min(most, max(SHORTEST, (self.deadline - time.monotonic()) / 2))
+
+    def _run(
+        self, number: int, statements: list[ast.stmt], todo: list[int], seconds: float, raised: list[BaseException]
+    ) -> tuple[int, bool]:
+        """Run some statements of a cell; where to go on, and whether the time was up."""
         where, at = f"cell {number}", 0
         try:
             with _time_limit(seconds):
                 for at in todo:
-                    send(self.pipe, {"at": (number, at, statements[at].line)})
-                    exec(statements[at].code, self.namespace)
+                    send(self.pipe, {"at": (number, at, statements[at].lineno)})
+                    self._execute(statements[at], where)
         except TimeLimitError:
-            self.notes.append(f"{where}, line {statements[at].line} was stopped after {seconds:.3g} s")
-            self.slow.append((number, at))
+            self.notes.append(f"{where}, line {statements[at].lineno} was stopped after {seconds:.2g} s")
+            if seconds > min(SHORT, self.job["seconds_for_a_cell"]) / 2:  # else a later process may have time for it
+                self.slow.append((number, at))
+            return at + 1, True
         except BaseException as error:
-            if not (_of_the_package(error) and self.job["name"] not in source):  # the book's own cell, which no answer needs
-                self.notes.append(f"{_place(error, where)} raised {_words(error)}")
-        else:
-            return len(statements)
-        return at + 1
+            if not raised:
+                raised.append(error)
+            return at + 1, False
+        return len(statements), False
 
-    def _compiled(self, node: ast.stmt, where: str) -> types.CodeType:
+    def _execute(self, node: ast.stmt, where: str) -> None:
         code = compile(ast.Module([node], []), where, "exec", self.flags, dont_inherit=True)
         self.flags |= code.co_flags & FUTURES
-        return code
-
-
-@dataclass
-class _Statement:
-    """A statement of a cell, compiled."""
-
-    node: ast.stmt
-    code: types.CodeType
-
-    @property
-    def line(self) -> int:
-        return self.node.lineno
-
-    @property
-    def defines(self) -> bool:
-        """Whether it imports or defines, which other cells count on."""
-        return isinstance(self.node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+        awaited = eval(code, self.namespace)
+        if code.co_flags & inspect.CO_COROUTINE:  # it awaits something, which a notebook may do outside functions
+            self.loop = self.loop or asyncio.new_event_loop()
+            self.loop.run_until_complete(awaited)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import builtins
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import lmcore.check
@@ -25,7 +25,26 @@ class Quiet:
     def __str__(self) -> str:
         return ""
 
+    def __format__(self, form: str) -> str:
+        return ""
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+    def __float__(self) -> float:
+        return 0.0
+
+    def __int__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return True
+
     __repr__ = __str__
+    __getitem__ = __call__
 
 
 def put(blocked: Iterable[str]) -> dict[str, Any]:
@@ -39,4 +58,5 @@ def put(blocked: Iterable[str]) -> dict[str, Any]:
     builtins.get_ipython = lambda: quiet  # type: ignore[attr-defined]
     for name in ("help", "exit", "quit"):  # of a Python that people type into
         setattr(builtins, name, quiet)
+    builtins.input = lambda *prompt: ""  # nobody types
     return {"display": quiet, "get_ipython": builtins.get_ipython}  # type: ignore[attr-defined]
