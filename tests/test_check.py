@@ -11,6 +11,7 @@ import torch
 from lmcore.check import check, sources
 from lmcore.check.diagnose import MOSTLY, diagnose, examine
 from lmcore.check.question import Mistake, Question
+from lmcore.check.result import Result
 from lmcore.check.run import Answer, Case, run_case
 from tests.answers import raises, run_forever
 
@@ -98,7 +99,7 @@ def test_an_answer_that_ended_its_process_is_told_so():
         (raises(NotImplementedError()), "unwritten", "in place of the line that raises"),
         (raises(ZeroDivisionError("by zero")), "raises", "ZeroDivisionError: by zero, at line"),
         (lambda x: None, "none", "return statement"),
-        (lambda x: str(x * x), "type", "returns str, where an int is expected"),
+        (lambda x: str(x * x), "type", "returns a str, where an int is expected"),
         (lambda x: torch.tensor(x * x), "type", "tensor.item()"),
         (lambda x: (x for _ in range(3)), "type", "collect them"),
         (lambda x: x, "value", "expected 4, got 2"),
@@ -188,7 +189,7 @@ def test_feedback_on_a_hidden_case_tells_nothing_of_it():
     assert "77123" not in shown
     assert "secret" not in shown
     assert result.kind == "raises"
-    assert "all 2 public cases pass. 0 of 1 hidden case pass" in str(result)
+    assert "all 2 public cases pass. The hidden case does not pass." in str(result)
 
 
 def test_result_is_words_first_and_escaped():
@@ -211,6 +212,38 @@ def test_code_in_a_hint_is_shown_as_code():
     result = examine(make_question(square, [halved]), halved)
     assert "Look at <code>x &lt; 2</code> and at <code>y</code>." in result._repr_html_()
     assert "Look at `x < 2`" in str(result)
+
+
+def test_a_stressed_word_in_a_hint_is_shown_as_one():
+    def halved(x):
+        """It is the *half of it*, x * 2 * 3, and `a * b` or `*args*`."""
+        return x / 2
+
+    result = examine(make_question(square, [halved]), halved)
+    assert "It is the <em>half of it</em>, x * 2 * 3, and <code>a * b</code> or <code>*args*</code>." in result._repr_html_()
+
+
+def test_the_line_of_an_error_is_shown_as_code():
+    def look_up(x):
+        return {}[x * x]
+
+    result = examine(make_question(square), look_up)
+    assert "<code>return {}[x * x]</code>" in result._repr_html_()
+    assert "f raises KeyError: 4, at line" in result.hint
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ([True], "the public case passes."),
+        ([False], "the public case does not pass."),
+        ([True, False], "1 of 2 public cases passes."),
+        ([False, False], "0 of 2 public cases pass."),
+        ([True, True], "all 2 public cases pass."),
+    ],
+)
+def test_the_headline_counts_in_whole_sentences(flags, says):
+    assert Result("f", tuple(("case", True, ok) for ok in flags), "value").headline == says
 
 
 def test_diagnose_needs_one_answer_for_each_case():

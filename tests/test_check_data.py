@@ -1,7 +1,9 @@
 """Plain data: copied, compared, shown, and carried as JSON and raw bytes."""
 
+import itertools
 import json
 import math
+import re
 from collections import Counter, namedtuple
 from contextlib import suppress
 
@@ -211,3 +213,43 @@ def test_show_is_short_and_rounded():
     assert show(torch.tensor([1 / 3])) == "tensor([0.3333])"
     assert len(show(list(range(10_000)), 200)) <= 200
     assert "..." in show(torch.zeros(1000))
+
+
+NESTED = [
+    (torch.arange(6).view(2, 3), [torch.eye(2), 2.0]),
+    {"V_x": torch.eye(2), (1, "a"): [torch.zeros(2, 1, 2), {"c": torch.ones(1), "none": None}]},
+    [[list(range(12))] * 9, ("x",), {}, {"a"}, frozenset({1, 2}), set(), True],
+    np.arange(4.0).reshape(2, 2),
+]
+
+
+@pytest.mark.parametrize("value", NESTED)
+def test_what_is_shown_can_be_typed_and_stands_in_columns(value):
+    text = show(value, 10**6)
+    typed = eval(text, {"tensor": torch.tensor, "array": np.array})
+    assert difference(plain(typed), plain(value), 0.0, 0.0) is None
+    assert max(map(len, text.split("\n"))) <= 84
+    for before, line in itertools.pairwise(text.split("\n")):  # a row begins under the row above it
+        if before.rstrip(",").endswith("]") and line.lstrip().startswith("[") and "tensor" in before:
+            assert line.index("[") in [place for place, letter in enumerate(before) if letter == "["]
+
+
+def test_a_shape_is_shown_where_the_numbers_do_not_show_it():
+    assert show(torch.zeros(0, 3)) == "tensor([], shape=(0, 3))"
+    assert show(torch.zeros(0)) == "tensor([])"
+    assert "shape" not in show(torch.zeros(3, 2))
+    for shape in [(1000,), (4, 5, 6), (2, 3, 4, 5), (300, 2)]:
+        assert show(torch.rand(shape)).endswith(f"], shape={shape})")
+        assert show(np.random.default_rng(0).random(shape)).endswith(f"], shape={shape})")
+        assert len(show(torch.rand(shape))) < 500
+
+
+def test_a_long_value_is_cut_behind_an_item():
+    assert re.fullmatch(r"\[(0\.123457,\s+)+…", show([0.1234567] * 100))
+    assert show("x" * 600).endswith("xx …")  # no item ends
+
+
+def test_a_float_looks_like_one():
+    assert show(8.0) == show(8.0000000001) == "8.0"
+    assert show(-8.0000000001) == "-8.0"
+    assert [show(x) for x in (1e-7, 1e30, math.inf, math.nan)] == ["1e-07", "1e+30", "inf", "nan"]

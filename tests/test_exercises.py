@@ -14,6 +14,7 @@ from exercises.grader import mutants, notebook, secrecy
 from exercises.grader.exercise import Exercise, hidden, hint, normal, public
 from exercises.grader.source import standalone
 from exercises.grader.validate import prove
+from lmcore.check import calls
 from lmcore.check.diagnose import diagnose, examine
 from lmcore.check.run import Answer
 
@@ -294,6 +295,16 @@ def edited(monkeypatch, tmp_path, old, new, chapter="ch02_tokens"):
 )
 def test_notebook_problems_are_found(monkeypatch, tmp_path, old, new, says):
     assert says in edited(monkeypatch, tmp_path, old, new)
+
+
+@pytest.mark.parametrize("name", exercises.names())
+def test_the_call_of_a_public_case_can_be_typed(name):
+    question = exercises.public_questions(name)[name]
+    for case in question.cases:
+        text = calls.call(name, question.probe, question.parameters, case.args)
+        assert len(text) < 3000
+        if "…" not in text:
+            ast.parse(text)
 
 
 def test_answers_travel_as_plain_data():

@@ -255,7 +255,7 @@ def record(**changes) -> Record:
         "kind": "once_per_word",
         "recognised": True,
         "hint": "First <i>line</i>.\nSecond line.",
-        "headline": "1 of 2 public cases passes. 0 of 1 hidden case passes.",
+        "headline": "1 of 2 public cases passes. The hidden case does not pass.",
         "cases": (("one word", True, True), ("two <words>", True, False), ("", False, False)),
         "example": ("two <words>", "count_pairs({})", "{}", "<script>alert(1)</script>\x1b[31m\u202e"),
         "flags": ("cell 2 calls <eval>",),

@@ -6,7 +6,7 @@ import pytest
 
 from exercises.grader import report
 from exercises.grader.feedback import feedback
-from exercises.grader.pages import said
+from exercises.grader.pages import prose, said
 from tests import graded
 from tests.graded import class_page, parsed, shown
 
@@ -108,3 +108,9 @@ def test_feedback_names_nobody_else(tmp_path, klass, about):
         assert said(record.student) in page
         assert [other.student for other in klass if other is not record and said(other.student) in page] == []
         assert "report.html" not in page
+
+
+def test_a_hint_is_marked_up_as_in_the_notebook():
+    assert prose("Is `a<b` what you *really* want?\nx *y* z") == (
+        '<p class="said">Is <code>a&lt;b</code> what you <em>really</em> want?</p><p class="said">x <em>y</em> z</p>'
+    )

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from html import escape
 
 import pytest
 
@@ -9,7 +10,7 @@ import exercises
 from exercises.grader import pack
 from exercises.grader.source import standalone
 from lmcore.check import check, notebook, sources
-from lmcore.check.result import with_code
+from lmcore.check.result import marked
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -130,7 +131,7 @@ def test_student_in_a_kernel_sees_hints_and_hands_in(tmp_path):
     assert "Not written yet: wordpiece" in first[3]
     for shown, hint in zip(first[4:7], told.values(), strict=True):
         assert hint in shown
-        assert f"<strong>Hint.</strong> {with_code(hint)}" in shown
+        assert f"<strong>Hint.</strong> {marked(escape(hint))}" in shown
     assert "✓ Passed: wordpiece" in first[7]
     assert "on disk does not hold the wordpiece you ran: save the notebook" in shown_by(book.cells[-3])
     assert "2 of 4 exercises written, edition 1" in shown_by(book.cells[-1])

@@ -14,6 +14,8 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
+from lmcore.check.result import marked
+
 HERE = Path(__file__).parent
 GENERATOR = "lmcore grader"
 
@@ -31,7 +33,6 @@ STATUS = {
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 _MARKS = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]"
 _TOWER = re.compile(f"({_MARKS}{{3}}){_MARKS}+")
-_CODE, _AS_CODE = re.compile("`([^`]+)`"), r"<code>\1</code>"
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ def said(text: str, limit: int = 2000) -> str:
 
 
 def prose(text: str, limit: int = 2000) -> str:
-    """The same for a hint: a paragraph for each line, and what stands between backticks as code."""
+    """The same for a hint: a paragraph for each line, and what it marks as code or stresses."""
     lines = [said(line) for line in text[:limit].split("\n") if line.strip()]
-    return "".join(f'<p class="said">{_CODE.sub(_AS_CODE, line)}</p>' for line in lines)
+    return "".join(f'<p class="said">{marked(line)}</p>' for line in lines)
 
 
 def named(name: str, limit: int = 60) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lmcore.check.show import show
+from lmcore.check.show import WIDTH, fill, shifted, show
 
 NETWORK = "model = lmcore.check.probes.network"  # what makes the network of a training loop
 LASTING = "An item that was yielded is changed later: who keeps all of them finds them altered. Yield a new one each time."
@@ -51,17 +51,27 @@ def call(name: str, probe: str, parameters: Sequence[str], args: tuple) -> str:
     if probe == "module":
         constructor, state, *inputs = args
         it = "layer" if name != "layer" else "it"
-        lines = [f"{it} = {name}({_named(parameters, constructor)})"]
-        lines += [] if state is None else [f"{it}.load_state_dict({show(state, 400)})"]
-        return "\n".join([*lines, f"{it}({', '.join(show(given, 400) for given in inputs)})"])
+        lines = [f"{it} = {_called(name, _named(parameters, constructor))}"]
+        lines += [] if state is None else [_called(f"{it}.load_state_dict", [show(state, 400)])]
+        return "\n".join([*lines, _called(it, [show(given, 400) for given in inputs])])
     if probe == "stream":
-        rest = _named(parameters[1:], args[1:])
-        return f"{name}({parameters[0]}=iter({show(args[0], 400)}){', ' if rest else ''}{rest})"
+        head = f"{parameters[0]}=iter("
+        return _called(name, [f"{head}{shifted(show(args[0], 400), len(head))})", *_named(parameters[1:], args[1:])])
     if probe == "training" and args and isinstance(args[0], dict):
-        rest = _named(parameters[1:], args[1:])
-        return f"{NETWORK}({show(args[0], 400)})\n{name}(model{', ' if rest else ''}{rest})"
-    return f"{name}({_named(parameters, args)})"
+        return f"{_called(NETWORK, [show(args[0], 400)])}\n{_called(name, ['model', *_named(parameters[1:], args[1:])])}"
+    return _called(name, _named(parameters, args))
 
 
-def _named(parameters: Sequence[str], args: Sequence[Any]) -> str:
-    return ", ".join(f"{name}={show(arg, 400)}" for name, arg in zip(parameters, args, strict=False))
+def _named(parameters: Sequence[str], args: Sequence[Any]) -> list[str]:
+    pairs = zip(parameters, args, strict=False)
+    return [f"{name}={shifted(show(arg, 400), len(name) + 1)}" for name, arg in pairs]
+
+
+def _called(name: str, arguments: Sequence[str]) -> str:
+    """A call on one line, or with its arguments in lines of their own."""
+    line = f"{name}({', '.join(arguments)})"
+    if "\n" not in line and len(line) <= WIDTH:
+        return line
+    if len(arguments) == 1 and len(name) < WIDTH // 3:
+        return f"{name}({shifted(arguments[0], len(name) + 1)})"
+    return f"{name}(\n    {fill([shifted(argument, 4) for argument in arguments], 4)}\n)"

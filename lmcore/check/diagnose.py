@@ -10,7 +10,7 @@ from lmcore.check.patterns import pattern
 from lmcore.check.question import Question
 from lmcore.check.result import Example, Result
 from lmcore.check.run import Answer, wrong_call
-from lmcore.check.values import show, type_name
+from lmcore.check.show import a_type, show
 
 # The errors that are named where a hidden case raises one.
 USUAL = (
@@ -69,7 +69,7 @@ def _nearly_known(question: Question, answers: Sequence[Answer]) -> str:
 def _public_hint(question: Question, got: Answer, want: Answer) -> tuple[str, str]:
     """The kind of failure, and what to say about it, where the student may see everything."""
     name = question.name
-    at = f", at {got.line}" if got.line else ""
+    at = f", at {_place(got.line)}" if got.line else ""
     if got.status == "timeout":
         return "timeout", f"{name} did not finish within {got.message}. Does every loop end? Does each turn make progress?"
     if got.status == "died":
@@ -96,8 +96,14 @@ def _public_hint(question: Question, got: Answer, want: Answer) -> tuple[str, st
             f"The value is right, but {name} changes its input {names}. The caller still needs it: work on a copy.",
         )
     if found.kind == "type" and not found.path:
-        return "type", _type_hint(name, type_name(got.value), want)
+        return "type", _type_hint(name, a_type(got.value), want)
     return found.kind, f"The result differs from the expected one: {found}.{calls.advice(question.probe, found.path)}"
+
+
+def _place(line: str) -> str:
+    """Where an error was raised, the student's own line as code."""
+    where, colon, source = line.partition(": ")
+    return f"{where}: `{source}`" if colon and "`" not in source else line
 
 
 def _arguments(question: Question, got: Answer) -> str:
@@ -117,14 +123,12 @@ def _common(question: Question, answers: Sequence[Answer]) -> str:
 
 
 def _type_hint(name: str, got: str, want: Answer) -> str:
-    expected = type_name(want.value)
-    article = "" if want.value is None else "an " if expected[0] in "aeiou" else "a "
     advice = ""
     if "Tensor" in got:
         advice = " tensor.item() gives the number in a tensor of one element, tensor.tolist() the numbers of a longer one."
     elif any(lazy in got for lazy in ("generator", "map", "zip", "filter", "range", "dict_", "reversed")):
         advice = " It makes its items one at a time: collect them first."
-    return f"{name} returns {got}, where {article}{expected} is expected.{advice}"
+    return f"{name} returns {got}, where {a_type(want.value)} is expected.{advice}"
 
 
 def _hidden_hint(question: Question, got: Answer, want: Answer) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lmcore.check.show import type_name
+from lmcore.check.show import a_type, type_name
 from lmcore.check.values import UnsupportedError, difference, plain
 
 MOST_ITEMS = 20  # of a generator; one that goes on for ever is asked for no more
@@ -151,7 +151,7 @@ class _Counted:
 def _drawn(function: Callable, args: list, source: _Counted | None) -> dict[str, Any]:
     made = function(*args)
     if not isinstance(made, Iterator):
-        raise NotAsAskedError(f"returns {type_name(made)}, where a generator is expected. Does it yield its items?")
+        raise NotAsAskedError(f"returns {a_type(made)}, where a generator is expected. Does it yield its items?")
     given: list[Any] = []
     items: list[Any] = []
     read = {"when called": source.count if source else 0}

@@ -38,7 +38,8 @@ class Result:
     @property
     def headline(self) -> str:
         """How many cases pass."""
-        return " ".join(filter(None, [self._count(True), self._count(False)]))
+        public, hidden = self._count(True), self._count(False)
+        return f"{public} {hidden[0].upper()}{hidden[1:]}" if public and hidden else public or hidden
 
     @property
     def title(self) -> str:
@@ -52,6 +53,8 @@ class Result:
         if not flags:
             return ""
         cases = f"{kind} case" if total == 1 else f"{kind} cases"
+        if total == 1 and not good:
+            return f"the {cases} does not pass."
         if good == total:
             return f"the {cases} passes." if total == 1 else f"all {total} {cases} pass."
         return f"{good} of {total} {cases} {'passes' if good == 1 else 'pass'}."
@@ -103,9 +106,13 @@ def _sign(ok: bool) -> str:
     return f'<span aria-hidden="true" style="color:{_GREEN if ok else _RED};font-weight:bold">{"✓" if ok else "✗"}</span>'
 
 
-def with_code(text: str) -> str:
-    """``text`` as HTML, with what stands between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+# What stands between backticks is code, and what stands between stars is stressed.
+_MARKED = re.compile(r"`([^`]+)`|(?<![\w*])\*(\w(?:[^`*]*\w)?)\*(?![\w*])")
+
+
+def marked(html: str) -> str:
+    """Escaped text with its code and its stressed words as HTML."""
+    return _MARKED.sub(lambda found: f"<code>{found[1]}</code>" if found[1] else f"<em>{found[2]}</em>", html)
 
 
 def _paragraph(content: str) -> str:
@@ -117,7 +124,7 @@ def _html(result: Result) -> str:
     if result.note:
         parts.append(_paragraph(escape(result.note)))
     if result.hint:
-        parts += [_paragraph(f"<strong>Hint.</strong> {with_code(text)}") for text in result.hint.split("\n")]
+        parts += [_paragraph(f"<strong>Hint.</strong> {marked(escape(text))}") for text in result.hint.split("\n")]
     if result.kind not in ("unwritten", "signature"):
         public = [(label, ok) for label, seen, ok in result.cases if seen]
         items = "".join(f"<li>{_sign(ok)} {'passes' if ok else 'differs'}: {escape(label)}</li>" for label, ok in public)
@@ -131,5 +138,5 @@ def _html(result: Result) -> str:
 def _example(example: Example, folded: bool) -> str:
     rows = (("Called", example.call), ("Expected", example.expected), ("Got", example.got))
     body = "".join(f'<div>{word}</div><pre style="{_PRE}">{escape(text)}</pre>' for word, text in rows)
-    summary = f"<summary>The first public case that differs: {escape(example.label)}</summary>"
+    summary = f'<summary style="margin-bottom:.3rem">The first public case that differs: {escape(example.label)}</summary>'
     return f"<details{'' if folded else ' open'}>{summary}{body}</details>"

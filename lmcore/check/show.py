@@ -1,13 +1,16 @@
 """Values and types as text a reader can take in."""
 
 import math
-import pprint
-import textwrap
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+
+WIDTH = 84  # columns of a line
+LONGEST = 360  # characters of an array; of a longer one the middle is left out
 
 
 def type_name(value: Any) -> str:
@@ -19,47 +22,91 @@ def type_name(value: Any) -> str:
     return kind.__name__ if module in ("builtins", "collections", "__main__") else f"{module}.{kind.__name__}"
 
 
-class _Shown:
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, float):
-        return _Shown(f"{value:.6g}" if value != int(value) else repr(value)) if math.isfinite(value) else _Shown(repr(value))
-    if isinstance(value, torch.Tensor):
-        if not value.numel():  # NumPy refuses some shapes that torch takes, such as (0, 2**31, 2**31)
-            value = value.new_empty(0)
-        numbers = value.float().numpy() if value.dtype == torch.bfloat16 else value.numpy()
-        dtype = "" if value.dtype in (torch.float32, torch.int64, torch.bool) else f", dtype={value.dtype}"
-        return _Shown(f"tensor({_array_text(numbers)}{dtype})")
-    if isinstance(value, np.ndarray):
-        return _Shown(f"array({_array_text(value)})")
-    if isinstance(value, dict):
-        return {key: _shown(item) for key, item in value.items()}
-    if isinstance(value, set | frozenset) and value:
-        text = textwrap.fill(", ".join(sorted(map(repr, value))), 82, break_long_words=False)
-        return _Shown(("{%s}" if isinstance(value, set) else "frozenset({%s})") % text)
-    if isinstance(value, list | tuple):
-        return type(value)(_shown(item) for item in value)
-    return value
-
-
-def _array_text(numbers: np.ndarray) -> str:
-    return _text(numbers.tobytes(), numbers.dtype.str, numbers.shape)
-
-
-@lru_cache(maxsize=4096)  # the proof of a bank shows the same input and the same output again and again
-def _text(raw: bytes, dtype: str, shape: tuple[int, ...]) -> str:
-    options: dict[str, Any] = {"precision": 4, "threshold": 60, "edgeitems": 3, "suppress_small": True, "max_line_width": 84}
-    return np.array2string(np.ndarray(shape, dtype, raw), separator=", ", **options)
+def a_type(value: Any) -> str:
+    """The same with its article: ``a list``, ``an int``, ``None``."""
+    name = type_name(value)
+    return name if value is None else f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
 def show(value: Any, limit: int = 500) -> str:
     """``value`` as text a reader can take in: numbers rounded, long tensors and long text shortened to ``limit``
-    characters."""
-    text = pprint.pformat(_shown(value), width=84, compact=True, sort_dicts=False)
-    return text if len(text) <= limit else text[: limit - 2] + " …"
+    characters, behind a whole item where there is one."""
+    text = _text(value, 0)
+    if len(text) <= limit:
+        return text
+    text = text[: limit - 2]
+    ends = [found.end() for found in re.finditer(r",(?=\s)", text)]
+    return text[: ends[-1] if ends and 2 * ends[-1] > limit else None] + " …"
+
+
+def fill(parts: Sequence[str], column: int) -> str:
+    """``parts`` with commas between them, as many on a line as fit; a part of several lines has them to itself. Lines after
+    the first begin at ``column``."""
+    lines: list[list[str]] = []
+    room, alone = 0, True
+    for part in parts:
+        room -= len(part) + 2
+        if alone or "\n" in part or room < 0:
+            lines.append([])
+            room, alone = WIDTH - column - len(part) - 2, "\n" in part
+        lines[-1].append(part)
+    return (",\n" + " " * column).join(", ".join(line) for line in lines)
+
+
+def shifted(text: str, column: int) -> str:
+    """``text`` as it reads when its first line begins at ``column``."""
+    return text.replace("\n", "\n" + " " * column)
+
+
+def _text(value: Any, column: int) -> str:
+    """``value`` in lines, of which the first begins at ``column``."""
+    if isinstance(value, float):
+        text = repr(value) if not math.isfinite(value) or value == int(value) else f"{value:.6g}"
+        return f"{text}.0" if text.lstrip("-").isdigit() else text
+    if isinstance(value, torch.Tensor):
+        dtype = "" if value.dtype in (torch.float32, torch.int64, torch.bool) else f", dtype={value.dtype}"
+        numbers = value.new_empty(0) if not value.numel() else value  # NumPy refuses some shapes, such as (0, 2**31, 2**31)
+        numbers = numbers.float() if value.dtype == torch.bfloat16 else numbers
+        return shifted(f"tensor({_array_text(numbers.numpy(), value.shape, 'tensor(')}{dtype})", column)
+    if isinstance(value, np.ndarray):
+        return shifted(f"array({_array_text(value, value.shape, 'array(')})", column)
+    if isinstance(value, dict) and value:
+        items = []
+        for key, item in value.items():
+            head = f"{_text(key, column + 1)}: "
+            items.append(head + _text(item, column + 1 + len(head.rsplit("\n")[-1])))
+        return _enclosed("{", items, "}", column, apart=True)
+    if isinstance(value, set | frozenset) and value:
+        items = sorted(map(repr, value))
+        return _enclosed("{", items, "}", column) if isinstance(value, set) else _enclosed("frozenset({", items, "})", column)
+    if isinstance(value, list):
+        return _enclosed("[", [_text(item, column + 1) for item in value], "]", column)
+    if isinstance(value, tuple):
+        return _enclosed("(", [_text(item, column + 1) for item in value], ",)" if len(value) == 1 else ")", column)
+    return repr(value)
+
+
+def _enclosed(before: str, items: Sequence[str], after: str, column: int, apart: bool = False) -> str:
+    """Items between brackets, on one line if they fit; else each on its own if they are to stand ``apart``."""
+    line = before + ", ".join(items) + after
+    if "\n" not in line and column + len(line) <= WIDTH:
+        return line
+    column += len(before)
+    return before + ((",\n" + " " * column).join(items) if apart else fill(items, column)) + after
+
+
+def _array_text(numbers: np.ndarray, shape: Sequence[int], prefix: str) -> str:
+    text = _numbers(numbers.tobytes(), numbers.dtype.str, numbers.shape, prefix)
+    unseen = "..." in text or (not numbers.size and len(shape) > 1)  # the numbers do not show the shape
+    return f"{text}, shape={tuple(shape)}" if unseen else text
+
+
+@lru_cache(maxsize=4096)  # the proof of a bank shows the same input and the same output again and again
+def _numbers(raw: bytes, dtype: str, shape: tuple[int, ...], prefix: str) -> str:
+    numbers = np.ndarray(shape, dtype, raw)
+    options: dict[str, Any] = {"precision": 4, "suppress_small": True, "max_line_width": WIDTH, "prefix": prefix}
+    text = np.array2string(numbers, separator=", ", threshold=LONGEST, **options)
+    for edge in (3, 2, 1):
+        if len(text) > LONGEST:
+            text = np.array2string(numbers, separator=", ", threshold=0, edgeitems=edge, **options)
+    return re.sub(r"\n\n+", "\n", text)  # the brackets show where a block ends
