@@ -1,6 +1,6 @@
 """``python -m tests.blind``: the share of wrong answers by strangers to the banks that get the right hint.
 
-``python -m tests.blind --sheet`` prints mistake and hints side by side as JSON, to be judged.
+``python -m tests.blind --sheet first`` prints mistake and hints of one round side by side as JSON, to be judged.
 """
 
 import json
@@ -9,12 +9,12 @@ import sys
 from tests import blind
 
 
-def sheet() -> dict[str, dict[str, str]]:
+def sheet(folder: str) -> dict[str, dict[str, str]]:
     """What there is to judge; verdicts on hints that have not changed are kept."""
-    known = blind.judgements() if (blind.HERE / "judgements.json").is_file() else {}
+    known = blind.judgements(folder) if (blind.HERE / folder / "now.json").is_file() else {}
     found = {}
-    for answer in blind.answers():
-        old, entry = known.get(answer.place, {}), {"mistake": answer.mistake}
+    for answer in blind.answers(folder):
+        old, entry = known.get(answer.place, {}), {"mistake": answer.text}
         for by, result in zip(("pack", "grader"), blind.results(answer), strict=True):
             entry[by] = blind.shown(result)
             entry[f"{by}_verdict"] = old.get(f"{by}_verdict", "") if old.get(by) == entry[by] else ""
@@ -23,4 +23,5 @@ def sheet() -> dict[str, dict[str, str]]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(sheet(), indent=1, ensure_ascii=False) if "--sheet" in sys.argv[1:] else blind.table())
+    asked = sys.argv[1:]
+    print(json.dumps(sheet(asked[1]), indent=1, ensure_ascii=False) if asked[:1] == ["--sheet"] else blind.tables())
