@@ -144,6 +144,18 @@ def test_a_stop_keeps_what_is_done_and_says_how_to_go_on(handed, fake, monkeypat
     assert len(list((handed.with_name("week2-grades") / "records").iterdir())) == len(CLASS) - 1
 
 
+def test_ctrl_c_is_heard_where_python_drops_it(handed, fake, capfd):
+    """What is raised in a function that Python calls beside a fork, as `logging` has one, is dropped."""
+    pressed = [True]
+    os.register_at_fork(after_in_parent=lambda: pressed and pressed.pop() and os.kill(os.getpid(), signal.SIGINT))
+    before = signal.getsignal(signal.SIGALRM), sys.unraisablehook
+    status, _, err = said(capfd, handed, *ASKED, "--trust", "-j", "1")
+    assert (status, pressed) == (130, [])
+    assert "the same command goes on" in err
+    assert "Traceback" not in err
+    assert (signal.getsignal(signal.SIGALRM), sys.unraisablehook) == before
+
+
 # For real, in bubblewrap
 
 
