@@ -150,6 +150,13 @@ def padding_by_token(sentences, lengths, start, end, pad):
     return inputs, targets.masked_fill(targets == pad, IGNORE)
 
 
+def padding_by_input(sentences, lengths, start, end, pad):
+    """Every target under an input that equals `pad` was ignored. In some vocabularies one token does for ⟨start⟩ and for
+    padding: which target is lost then in every sentence? The lengths say for certain what is padding."""
+    inputs, targets = teacher_forcing(sentences, lengths, start, end, pad)
+    return inputs, targets.masked_fill(inputs == pad, IGNORE)
+
+
 def by_slices_and_token(sentences, lengths, start, end, pad):
     """Two things are off. In short sentences ⟨end⟩ stands in the inputs too: the last that the decoder reads is the last
     word. And every target that equals `pad` was ignored, which in a vocabulary with one token for ⟨end⟩ and padding leaves no
@@ -243,6 +250,7 @@ def cases(rng: random.Random) -> list[Case]:
         public("one sentence", torch.tensor([[7, 8, 9]]), torch.tensor([3]), 1, 2, 0),
         public("three sentences, padded", three, torch.tensor([4, 2, 3]), 1, 2, 0),
         public("one token for end and padding", torch.tensor([[5, 6, 3], [4, 3, 3]]), torch.tensor([2, 1]), 0, 3, 3),
+        public("one token for start and padding", torch.tensor([[5, 6, 0], [4, 0, 0]]), torch.tensor([2, 1]), 0, 3, 0),
         hidden("sentences of one word", torch.tensor([[9], [8]]), torch.tensor([1, 1]), 2, 3, 1),
         hidden("an empty sentence", torch.tensor([[21, 22], [0, 0]]), torch.tensor([2, 0]), 1, 2, 0),
         hidden("room to spare", *_sentences(rng, 3, 7, 4), 1, 2, 0),
@@ -274,6 +282,7 @@ EXERCISE = Exercise(
         end_behind_the_padding,
         end_missing,
         padding_by_token,
+        padding_by_input,
         by_slices_and_token,
         last_word_not_read,
         end_in_every_padding,
