@@ -194,11 +194,22 @@ def jumps_as_a_merge_does(words):
     return counts
 
 
+def neighbour_of_the_first_place(words):
+    """You looked the place of a symbol up by the symbol itself, and that always gives its first place. Go through
+    b-a-n-a-l by hand: what stands behind the second a, and which pair did you count there?"""
+    counts = {}
+    for word, frequency in words.items():
+        for symbol in word[:-1]:
+            pair = symbol, word[word.index(symbol) + 1]
+            counts[pair] = counts.get(pair, 0) + frequency
+    return counts
+
+
 def cases(rng: random.Random) -> list[Case]:
     return [
         public("one word", {("l", "o", "w"): 5}),
         public("a pair that two words share", {("l", "o", "w"): 5, ("l", "o", "w", "e", "r"): 2}),
-        public("a pair twice in one word", {("b", "a", "n", "a", "n", "a"): 3}),
+        public("a pair twice in one word", {("b", "a", "n", "a", "n", "a"): 3, ("b", "a", "n", "a", "l"): 2}),
         public("symbols longer than one character", {("pe", "ck"): 2, ("p", "eck"): 1, ("pe", "pp", "er"): 4}),
         public("three equal symbols", {("a", "a", "a"): 4, ("b", "a", "a"): 2}),
         public("a word of one symbol", {("a",): 7, ("a", "b"): 1}),
@@ -235,6 +246,7 @@ EXERCISE = Exercise(
         counts_symbols,
         joined_keys,
         jumps_as_a_merge_does,
+        neighbour_of_the_first_place,
     ],
     cases=cases,
     ready=(*TOKENIZERS, "lmcore"),
