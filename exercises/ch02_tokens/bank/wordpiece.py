@@ -241,6 +241,35 @@ def string_for_unknown(word, vocabulary):
 COOK = {"cook", "coo", "c", "ed", "er", "##k", "##e", "##r", "##ed", "##er", "##s", "##d"}
 
 
+def marks_taken_off_the_vocabulary(word, vocabulary):
+    """You took the marks off the vocabulary, and wrote ## before every piece but the first. So a token that only begins a
+    word could stand inside one, or the other way round: ne and ##ne are two tokens. Is each piece you return in the
+    vocabulary as it stands?"""
+    known, pieces, start = {token.removeprefix("##") for token in vocabulary}, [], 0
+    while start < len(word):
+        end = _longest(word, start, known)
+        if end is None:
+            return [UNK]
+        pieces.append(("##" if start else "") + word[start:end])
+        start = end
+    return pieces
+
+
+def grows_while_known(word, vocabulary):
+    """You let a piece grow letter by letter and stopped at the first length that is not in the vocabulary. A longer piece may
+    be known all the same: if c and cook are known, co is not, and the word begins with cook, which piece is the longest?"""
+    pieces, start = [], 0
+    while start < len(word):
+        mark, end = "##" if start else "", start
+        while end < len(word) and mark + word[start : end + 1] in vocabulary:
+            end += 1
+        if end == start:
+            return [UNK]
+        pieces.append(mark + word[start:end])
+        start = end
+    return pieces
+
+
 def cases(rng: random.Random) -> list[Case]:
     greedy = {"abc", "ab", "##c", "##d", "##e", "##cde"}
     return [
@@ -251,7 +280,7 @@ def cases(rng: random.Random) -> list[Case]:
         public("an ending that begins a word", "ered", COOK),
         public("a character that no piece covers", "cooxers", COOK),
         public("the longest piece leads to more pieces", "abcde", greedy),
-        public("the longest piece leads nowhere", "undone", {"un", "undo", "und", "##done", "##one", "##ndone"}),
+        public("the longest piece leads nowhere", "undone", {"un", "undo", "und", "ne", "##done", "##one", "##ndone"}),
         hidden("the empty word", "", COOK),
         hidden("an unknown first character", "xcook", COOK),
         hidden("the mark itself is a token", "ab", {"a", "##"}),
@@ -293,6 +322,8 @@ EXERCISE = Exercise(
         whole_words_only,
         two_pieces_only,
         string_for_unknown,
+        marks_taken_off_the_vocabulary,
+        grows_while_known,
     ],
     cases=cases,
     ready=(*TOKENIZERS, "lmcore"),
