@@ -9,6 +9,7 @@ stop one who sets out to deceive; what such a one needs is pointed out to a pers
 import functools
 import importlib
 import importlib.util
+import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from torch.overrides import TorchFunctionMode, _len_torch_function_stack, _pop_m
 OWN = "lmcore.check"  # the check itself runs around the student's function, and is none of the package's rooms
 # Further doors to every function of torch: its operators, and its own second implementations in Python.
 DOORS = ("torch._ops", "torch._refs", "torch._decomp", "torch._prims", "torch._inductor", "torch.ao")
+COMPILER = "torch._inductor.codecache"  # started in threads, where nobody can see who asked for it; it computes nothing
 
 # Functions that are there in some versions of torch and not in others, and packages that need not be installed.
 SOMETIMES = (
@@ -136,7 +138,9 @@ class _Watch:
         for name in ready:
             with suppress(ValueError):
                 if (found := named(name)) is not None:
-                    self.known[found] = self.known[getattr(found, "__code__", found)] = name
+                    # What stands round a function, such as a `no_grad`, is shared with others that nobody named.
+                    inner = inspect.unwrap(found) if callable(found) else found
+                    self.known[found] = self.known[getattr(inner, "__code__", found)] = name
         self.refused: list[str] = []
         self.harmless: set[Any] = set()  # code, and types of objects that have built-in methods
 
@@ -164,10 +168,18 @@ class _Watch:
     def result(self, value: Any) -> Any:
         """What runs later belongs to the function too."""
         if isinstance(value, nn.Module):
-            value.__dict__["forward"] = functools.partial(self.run, value.forward)
+            value.__class__ = self._called(type(value))
         elif isinstance(value, Iterator):
             return self._items(value)
         return value
+
+    def _called(self, kind: type) -> type:
+        """The same class of modules, whose calls are looked at: their hooks and a ``__call__`` of their own as well."""
+
+        def call(module: Any, *args: Any, **kwargs: Any) -> Any:
+            return self.run(functools.partial(kind.__call__, module), *args, **kwargs)  # type: ignore[operator]
+
+        return type(kind)(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__, "__doc__": kind.__doc__})
 
     def _items(self, items: Iterator) -> Iterator:
         try:
@@ -203,10 +215,9 @@ class _Watch:
             self.refuse(f"{self.known[frame.f_code]} is what this exercise asks you to write")
         if module.split(".")[0] in self.packages and not module.startswith(OWN):
             self.refuse(f"{module}.{frame.f_code.co_name} is {_whose(module)}: write this without its help")
-        if module.startswith(DOORS):
-            caller = (frame.f_back.f_globals.get("__name__") or "") if frame.f_back else ""
-            if caller == "torch" or caller.startswith(("torch.", "importlib.")):
-                return  # torch goes there itself, when it prints a tensor for one; the next caller may be somebody else
+        if module.startswith(DOORS) and module != COMPILER:
+            if _for_torch(frame.f_back):
+                return  # as when it prints a tensor, or takes the step of an optimiser; the next caller may be somebody else
             self.refuse(f"{'torch.ops' if module == DOORS[0] else module} goes round the functions of torch: use those")
         self.harmless.add(frame.f_code)
 
@@ -238,6 +249,20 @@ class _Operations(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         self.watch.operation(func)
         return func(*args, **(kwargs or {}))
+
+
+def _for_torch(frame: FrameType | None) -> bool:
+    """Whether a call is torch's own: it comes from torch or an import, perhaps through Python's library, this module, or code
+    that torch has written itself, which lies in no module."""
+    while frame is not None:
+        module = frame.f_globals.get("__name__") or ""
+        package = module.partition(".")[0]
+        if package in ("torch", "importlib"):
+            return True
+        if module not in ("", __name__) and package not in sys.stdlib_module_names:
+            return False
+        frame = frame.f_back
+    return False
 
 
 def _whose(module: str) -> str:
