@@ -104,6 +104,14 @@ def new_tokens_see_each_other(x, keys, values, parameters):
     return _out(_attend(q, keys, values, diagonal=keys.shape[2] + 1), parameters), keys, values
 
 
+def no_mask_behind_a_cache(x, keys, values, parameters):
+    """With an empty cache the mask is right; behind a cache there is none. A single new token needs none, since it comes last.
+    When two are read at once behind a cache, may the first see the second?"""
+    q, k, v = _parts(x, keys, parameters)
+    S, keys, values = keys.shape[2], _longer(keys, k), _longer(values, v)
+    return _out(_attend(q, keys, values, diagonal=keys.shape[2] + 1 if S else 1), parameters), keys, values
+
+
 def triangle_from_the_first_key(x, keys, values, parameters):
     """The triangle of the mask begins at the first key, as if nothing had been read before. At which place stands the first
     of the new tokens?"""
@@ -297,6 +305,7 @@ EXERCISE = Exercise(
     right=[token_after_token, with_einsum, head_by_head],
     wrong=[
         new_tokens_see_each_other,
+        no_mask_behind_a_cache,
         triangle_from_the_first_key,
         does_not_see_itself,
         cache_not_read,

@@ -117,6 +117,14 @@ def rows_prompt_last(scores, logits, ended, end):
     return values, rows % B * N + rows // B, tokens
 
 
+def rows_of_as_many_as_prompts(scores, logits, ended, end):
+    """The rows are right only where there are as many hypotheses as prompts. A prompt has B rows in the cache: how many rows
+    lie above those of prompt n?"""
+    values, rows, tokens = batched_beams(scores, logits, ended, end)
+    N, B = scores.shape
+    return values, rows + (N - B) * torch.arange(N).to(rows)[:, None], tokens
+
+
 def rows_as_they_were(scores, logits, ended, end):
     """Scores and tokens are right, but the rows say that each hypothesis goes on from its own cache. A hypothesis that has two
     children gives its cache to both: which hypothesis does each token extend?"""
@@ -232,11 +240,13 @@ def cases(rng: random.Random) -> list[Case]:
     begin = torch.tensor([[0.0, -math.inf], [0.0, -math.inf]])
     far = torch.tensor([[0.5, 0.3125], [0.25, 0.0001]]).log()
     one = torch.tensor([[False, True], [False, False]])
+    three = torch.tensor([[0.5], [0.25], [0.125]]).log()
     return [
         public("two prompts, two hypotheses each", scores, logits, none, 3),
         public("the first step", begin, logits, none, 3),
         public("one hypothesis has ended", scores, logits, one, 3),
         public("two have ended, one of them far behind", far, logits, torch.tensor([[False, True], [False, True]]), 2),
+        public("three prompts, beams of one", three, logits.view(4, 1, 4)[:3], three > 0, 3),
         hidden("one prompt, beam of one", *_drawn(rng, 1, 1, 5), 2),
         hidden("three prompts", *_drawn(rng, 3, 2, 7), 0),
         hidden("a wide beam", *_drawn(rng, 2, 5, 11), 1),
@@ -263,6 +273,7 @@ EXERCISE = Exercise(
         prompts_mixed,
         rows_from_zero_for_each,
         rows_prompt_last,
+        rows_of_as_many_as_prompts,
         rows_as_they_were,
         row_and_token_exchanged,
         place_for_token,

@@ -71,6 +71,13 @@ def crossing_token_dropped(probs, p):
     return _shared(_from(probs, ranked, (total <= p).sum(1)))
 
 
+def p_never_reached(probs, p):
+    """Where rounding keeps the sum of all below p, one token stayed instead of all. You looked for the first place where the
+    sum reaches p: what does your search give when there is no such place?"""
+    ranked, total = _ranked(probs)
+    return _shared(_from(probs, ranked, (total >= p).int().argmax(1) + 1))
+
+
 def nothing_left(probs, p):
     """Where the most probable token alone has more than p, nothing is left, and 0 is divided by 0. The token that makes p full
     stays, also when it is the first."""
@@ -160,6 +167,14 @@ def one_nucleus_for_all(probs, p):
     return _shared(probs * (probs >= least)).nan_to_num(0.0)
 
 
+def as_many_for_all(probs, p):
+    """The same number of tokens stayed in every row, as many as the row needs that needs most. Where the model is sure, fewer
+    have p together: count for each row by itself."""
+    ranked, total = _ranked(probs)
+    count = (total - ranked < p).sum(1)
+    return _shared(_from(probs, ranked, count.amax().expand_as(count)))
+
+
 def summed_over_the_texts(probs, p):
     """The running sum went on from text to text. Each row is a distribution by itself."""
     ranked = probs.sort(dim=1, descending=True).values
@@ -203,6 +218,7 @@ def cases(rng: random.Random) -> list[Case]:
         public("exactly p", mixed, 0.75),
         public("two texts, one of them sure", two, 0.6),
         public("a tie at the border", torch.tensor([[0.25, 0.0625, 0.4375, 0.25]]), 0.5),
+        public("rounded to a sum below p", torch.tensor([[0.16666, 0.5, 0.33333]]), 1.0),
         hidden("everything", _drawn(rng, 2, 7), 1.0),
         hidden("next to nothing", _drawn(rng, 3, 5), 0.001),
         hidden("some cannot follow", torch.tensor([[0.5, 0.0, 0.25, 0.0, 0.25], [0.0, 1.0, 0.0, 0.0, 0.0]]), 1.0),
@@ -225,6 +241,7 @@ EXERCISE = Exercise(
     right=[token_by_token, by_the_probability_above, with_searchsorted],
     wrong=[
         crossing_token_dropped,
+        p_never_reached,
         nothing_left,
         one_too_many,
         not_renormalised,
@@ -239,6 +256,7 @@ EXERCISE = Exercise(
         each_compared_with_the_rest,
         share_of_the_vocabulary,
         one_nucleus_for_all,
+        as_many_for_all,
         summed_over_the_texts,
         all_alike,
         the_best_alone,

@@ -68,6 +68,12 @@ def the_wrong_way_round(logits, ids, penalty):
     return torch.where(_seen(logits, ids), _punished(logits, 1 / penalty), logits)
 
 
+def always_lower(logits, ids, penalty):
+    """With θ below 1 the tokens of the text became less probable, where they are to gain. You took the smaller of z / θ and
+    z · θ. Which of the two is it for z = 2 and θ = ½, and which does the rule say?"""
+    return torch.where(_seen(logits, ids), torch.minimum(logits / penalty, logits * penalty), logits)
+
+
 def once_per_occurrence(logits, ids, penalty):
     """A token that occurs three times was punished three times. How often it occurs does not matter in this rule: once for
     each distinct token."""
@@ -171,9 +177,10 @@ def cases(rng: random.Random) -> list[Case]:
     return [
         public("one text, one token twice", row, torch.tensor([[2, 3, 2]]), 2.0),
         public("two texts", two, torch.tensor([[1, 1, 1, 2], [3, 0, 3, 4]]), 1.5),
+        public("a reward", row, torch.tensor([[0, 1]]), 0.5),
         hidden("nothing read yet", normal(rng, 3, 5), torch.zeros(3, 0, dtype=torch.long), 1.2),
         hidden("the whole vocabulary", normal(rng, 2, 3), torch.tensor([[0, 1, 2, 0], [2, 2, 1, 0]]), 1.1),
-        hidden("a reward", normal(rng, 2, 7), _drawn(rng, 2, 3, 7), 0.8),
+        hidden("a reward, drawn", normal(rng, 2, 7), _drawn(rng, 2, 3, 7), 0.8),
         hidden("forbidden tokens", torch.tensor([[-torch.inf, 1.0, -torch.inf]]), torch.tensor([[0, 1]]), 1.3),
         hidden("many texts", normal(rng, 7, 13), _drawn(rng, 7, 11, 13), 1.3),
         hidden("double precision", normal(rng, 3, 5).double(), _drawn(rng, 3, 2, 5), 1.7),
@@ -195,6 +202,7 @@ EXERCISE = Exercise(
         always_divided,
         always_multiplied,
         the_wrong_way_round,
+        always_lower,
         once_per_occurrence,
         subtracted,
         all_tokens,

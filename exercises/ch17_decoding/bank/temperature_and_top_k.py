@@ -124,6 +124,16 @@ def ties_cut(logits, temperature, k):
     return torch.full_like(z, -math.inf).scatter(1, best.indices, best.values).softmax(1)
 
 
+def equal_logits_counted_once(logits, temperature, k):
+    """Too many tokens stay where two of the most probable have the same logit: the two were counted as one. They are two
+    tokens. With the logits 2, 2, 1 and 0, which is the second largest?"""
+    rows = []
+    for z in logits / temperature:
+        different = z.unique(sorted=True)
+        rows.append(z.masked_fill(z < different[-min(k, len(different))], -math.inf).softmax(0))
+    return torch.stack(rows)
+
+
 def one_border_for_all(logits, temperature, k):
     """The border of the first text was used for all of them. Each row has its own k-th token."""
     z = logits / temperature
@@ -176,6 +186,14 @@ def exponentials_overflow(logits, temperature, k):
     return e / e.sum(1, keepdim=True)
 
 
+def power_of_probabilities(logits, temperature, k):
+    """The softmax came before the temperature. On paper, probabilities to the power of 1/τ are the same. But where logits lie
+    hundreds apart, the smaller probability is rounded to 0 before a high temperature can raise it. What is divided by τ in
+    the equation?"""
+    q = logits.softmax(1).masked_fill(logits < _least(logits, k), 0.0) ** (1 / temperature)
+    return q / q.sum(1, keepdim=True)
+
+
 def logits_overwritten(logits, temperature, k):
     """The probabilities are right, but the logits that you were given have changed. The caller may still need them: work on a
     new tensor."""
@@ -191,8 +209,10 @@ def cases(rng: random.Random) -> list[Case]:
         public("temperature 0.5, two tokens", logs, 0.5, 2),
         public("a tie, temperature 1", logs, 1.0, 3),
         public("a tie at the border", torch.tensor([[2.0, 1.0, 1.0, 0.0]]), 2.0, 2),
+        public("a tie of the most probable", torch.tensor([[1.0, 2.0, 0.0, 2.0]]), 1.0, 2),
         public("two texts, temperature 1.5, three tokens", two, 1.5, 3),
         public("large logits", torch.tensor([[300.0, 299.0, -500.0]]), 0.5, 2),
+        public("large logits far apart, a high temperature", torch.tensor([[100.0, 300.0, -500.0]]), 200.0, 2),
         hidden("more than there are", normal(rng, 2, 3), 0.7, 11),
         hidden("the most probable alone", normal(rng, 3, 5), 1.3, 1),
         hidden("a vocabulary of one", normal(rng, 2, 1), 0.9, 1),
@@ -220,6 +240,7 @@ EXERCISE = Exercise(
         one_too_many,
         one_too_few,
         ties_cut,
+        equal_logits_counted_once,
         one_border_for_all,
         k_of_all_texts,
         softmax_over_the_texts,
@@ -229,6 +250,7 @@ EXERCISE = Exercise(
         logits_returned,
         logarithms,
         exponentials_overflow,
+        power_of_probabilities,
         logits_overwritten,
     ],
     cases=cases,
