@@ -161,6 +161,12 @@ def channels_averaged(vectors, size, height, width):
     return unpatches(vectors, size, height, width).float().mean(1, keepdim=True).to(vectors.dtype)
 
 
+def always_single_precision(vectors, size, height, width):
+    """The numbers stand in the right places, but they have become float32, which a new tensor is if nothing else is said. An
+    image has the number format of its vectors: whole numbers stay whole, and double precision stays double."""
+    return unpatches(vectors, size, height, width).float()
+
+
 def first_image_only(vectors, size, height, width):
     """Only the first image is there. B stays."""
     return unpatches(vectors[:1], size, height, width)
@@ -214,6 +220,7 @@ EXERCISE = Exercise(
         grid_kept,
         one_channel,
         channels_averaged,
+        always_single_precision,
         first_image_only,
         square_image,
     ],

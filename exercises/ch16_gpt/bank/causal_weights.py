@@ -82,6 +82,14 @@ def zero_times_infinity(scores):
     return (scores + _ahead(scores).to(scores) * -math.inf).softmax(-1)
 
 
+def zeros_taken_for_the_future(scores):
+    """The future was set to 0, and then every 0 became −∞. But an allowed score may be 0 too: its key is lost, and a row that
+    has no other score is nan. How does one know the future, by its score or by its place?"""
+    T, S = scores.shape[-2:]
+    lower = scores.tril(S - T)
+    return lower.masked_fill(lower == 0, -math.inf).softmax(-1)
+
+
 def a_small_number(scores):
     """The forbidden scores were set to a moderate number, such as −10. The future then gets a little weight, and more than a
     little where the other scores are low too. Only −∞ leaves nothing for any scores."""
@@ -207,6 +215,7 @@ EXERCISE = Exercise(
         zero_after_the_softmax,
         divided_by_the_new_sum,
         zero_times_infinity,
+        zeros_taken_for_the_future,
         a_small_number,
         triangle_from_the_first_key,
         offset_subtracted,

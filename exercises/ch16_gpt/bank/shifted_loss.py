@@ -103,6 +103,14 @@ def wrapped_round(logits, ids, lengths):
     return _mean(_losses(logits, ids.roll(-1, 1)), _before(lengths, ids.shape[1], (lengths[:, None] < ids.shape[1]).to(ids)))
 
 
+def texts_joined(logits, ids, lengths):
+    """The last token of a text was asked for the first token of the next text: the texts were joined to one row, and then the
+    row was shifted. What is known about the token that follows the end of a text?"""
+    real = _before(lengths, ids.shape[1], 0)
+    row, targets = logits[real][:-1], ids[real][1:]
+    return _mean(_losses(row[None], targets[None]), torch.ones_like(targets[None]) > 0)
+
+
 def divided_by_all_places(logits, ids, lengths):
     """The sum was divided by all B·(T − 1) places. Divide by the number of tokens that were asked for."""
     real = _before(lengths, ids.shape[1] - 1, 1)
@@ -146,6 +154,15 @@ def padding_cleared(logits, ids, lengths):
     sum. Leave them out of it."""
     real = _before(lengths, ids.shape[1] - 1, 1)
     return _losses(logits[:, :-1] * real[..., None], ids[:, 1:]).sum() / real.sum().clamp(min=1)
+
+
+def padding_cleared_and_counted(logits, ids, lengths):
+    """The logits behind the end of a text were set to zero, and the mean runs over all places: each place of the padding adds
+    log V to the sum and 1 to the number. Equal logits are a prediction too. Is it the logits that the mask belongs to, or
+    the losses?"""
+    real = _before(lengths, ids.shape[1] - 1, 1)
+    losses = _losses(logits[:, :-1] * real[..., None], ids[:, 1:])
+    return losses.mean() if real.any() else 0.0 * logits.sum()
 
 
 def sign_turned_round(logits, ids, lengths):
@@ -232,6 +249,7 @@ EXERCISE = Exercise(
         first_padding_asked,
         last_token_forgotten,
         wrapped_round,
+        texts_joined,
         divided_by_all_places,
         divided_by_the_lengths,
         mean_of_means,
@@ -239,6 +257,7 @@ EXERCISE = Exercise(
         nan_for_nothing,
         token_zero_ignored,
         padding_cleared,
+        padding_cleared_and_counted,
         sign_turned_round,
         probability,
         not_normalised,

@@ -133,6 +133,14 @@ def written_added_up(ids, states, read, written):
     return _input(ids, read, as_output) + as_output
 
 
+def reshaped_not_transposed(ids, states, read, written):
+    """The logits' gradients were brought to the shape (V, B·T) by a reshape. It has the right shape, but all numbers keep
+    their order in memory: those of one place, which belong to V different tokens, now fill one row. Which axes have to
+    change places before the product?"""
+    as_output = written.reshape(written.shape[2], -1) @ states.flatten(0, 1)
+    return _input(ids, read, as_output) + as_output
+
+
 def only_the_last_places(ids, states, read, written):
     """From the logits, only the last place of every text counts. A GPT predicts at every place, and every place teaches."""
     as_output = _output(states[:, -1:], written[:, -1:])
@@ -216,6 +224,7 @@ EXERCISE = Exercise(
         divided_by_the_places,
         output_divided_by_the_places,
         written_added_up,
+        reshaped_not_transposed,
         only_the_last_places,
         only_the_first_text,
         only_the_answers,
