@@ -102,8 +102,8 @@ def k_missing_in_numerator(counts, k, vocabulary):
 
 
 def types_for_tokens(counts, k, vocabulary):
-    """In the denominator you counted each seen word once. c(h•) is the number of observations: a word seen five
-    times counts five times."""
+    """In the denominator you counted each seen word once. The sum of the counts is the number of observations: a word
+    seen five times counts five times."""
     total = len(counts) + k * len(vocabulary)
     return {word: (counts.get(word, 0) + k) / total for word in vocabulary}
 
@@ -123,6 +123,20 @@ def size_of_seen_if_any(counts, k, vocabulary):
     """The denominator has k only for the words that were seen after this context. Every word of the vocabulary gets k, seen
     here or not; then a context that was never seen needs no rule of its own."""
     return size_of_seen(counts if counts else dict.fromkeys(vocabulary, 0), k, vocabulary)
+
+
+def only_unseen_get_k_then_normalised(counts, k, vocabulary):
+    """Only the words that were not seen got k. Your numbers sum to 1, but the seen words have the wrong share: to how many
+    words of the vocabulary does the equation add k?"""
+    raised = {word: counts.get(word, k) for word in vocabulary}
+    total = sum(raised.values())
+    return {word: count / total for word, count in raised.items()}
+
+
+def whole_numbers_of_k(counts, k, vocabulary):
+    """You made a whole number of k: the words were listed k more times, or k was rounded. k may be 0.5, and half an occurrence
+    cannot be listed. Which numbers of the equation can you compute without a list of occurrences?"""
+    return add_k_distribution(counts, int(k), vocabulary)
 
 
 def cases(rng: random.Random) -> list[Case]:
@@ -163,6 +177,8 @@ EXERCISE = Exercise(
         numerators_only,
         list_in_vocabulary_order,
         size_of_seen_if_any,
+        only_unseen_get_k_then_normalised,
+        whole_numbers_of_k,
     ],
     cases=cases,
     ready=("lmcore",),
