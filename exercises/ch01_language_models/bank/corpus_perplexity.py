@@ -70,6 +70,12 @@ def end_not_counted(log_probs):
     return math.exp(-sum(map(sum, log_probs)) / words) if words else float("inf")
 
 
+def end_counted_twice(log_probs):
+    """You divided by one more than the length of each sentence, for the end token. To which token does the last entry of a
+    sentence belong? Count the predictions of the first case by hand."""
+    return math.exp(-sum(map(sum, log_probs)) / sum(len(s) + 1 for s in log_probs))
+
+
 def end_left_out(log_probs):
     """The last entry of each sentence is missing from sum and count. It belongs to the end token, which a model
     must predict too; without it a model is never charged for not knowing where to stop."""
@@ -152,6 +158,7 @@ EXERCISE = Exercise(
         mean_of_sentence_means,
         per_sentence,
         end_not_counted,
+        end_counted_twice,
         end_left_out,
         base_two,
         cross_entropy,
