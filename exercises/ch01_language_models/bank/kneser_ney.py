@@ -196,6 +196,14 @@ def zero_for_unseen_context(bigrams, discount, context, word):
     return _mix(bigrams, discount, context, word, _continuation(bigrams, word))
 
 
+def divides_for_unseen_context(bigrams, discount, context, word):
+    """Your function divides by 0 where nothing was ever seen after the context. That can also be a word you know: sat was seen,
+    but how often as a context? The continuation probability alone decides there."""
+    followers = [count for (first, _), count in bigrams.items() if first == context]
+    own = max(bigrams.get((context, word), 0) - discount, 0) / sum(followers)
+    return own + discount * len(followers) / sum(followers) * _continuation(bigrams, word)
+
+
 TOY = {
     ("San", "Francisco"): 9,
     ("the", "glasses"): 2,
@@ -250,6 +258,7 @@ EXERCISE = Exercise(
         total_of_the_word,
         swapped,
         zero_for_unseen_context,
+        divides_for_unseen_context,
     ],
     cases=cases,
     equivalent={"0 → -1 #2": "a bigram that was never seen: −1 minus the discount is below 0 too, and max(…, 0) makes it 0"},
