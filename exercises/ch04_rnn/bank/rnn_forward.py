@@ -217,6 +217,23 @@ def only_the_states(x, lengths, h_0, V_x, V_h, c):
     return rnn_forward(x, lengths, h_0, V_x, V_h, c)[0]
 
 
+def padding_read_as_zeros(x, lengths, h_0, V_x, V_h, c):
+    """You set the padding of x to zero, but the short texts are still read to the last column. Even where x is 0, V_h and c
+    change the state: what should the state of a text do behind its end?"""
+    real = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+    states = _run(x * real[:, :, None], h_0, V_x, V_h, c)
+    return _mask(states[:, 1:], lengths), states[:, -1]
+
+
+def sorted_without_their_starts(x, lengths, h_0, V_x, V_h, c):
+    """You sorted the texts by their length, and brought the results back into the old order. But the texts start from each
+    other's states: which of the inputs belong to one text, row by row, and which of them did you sort?"""
+    order = lengths.argsort(descending=True, stable=True)
+    states, final = rnn_forward(x[order], lengths[order], h_0, V_x, V_h, c)
+    back = order.argsort()
+    return states[back], final[back]
+
+
 def cases(rng: random.Random) -> list[Case]:
     one = torch.ones(1, 1)
     return [
@@ -273,6 +290,8 @@ EXERCISE = Exercise(
         from_right_to_left,
         time_first,
         only_the_states,
+        padding_read_as_zeros,
+        sorted_without_their_starts,
     ],
     cases=cases,
     ready=(*RNN, "lmcore"),
