@@ -294,6 +294,19 @@ def slope_left_out_on_the_way_back(x, h_0, V_x, V_h, c, grad):
     return {"V_x": delta.T @ x, "V_h": delta.T @ torch.stack(h[:-1]), "c": delta.sum(0), "h_0": g}
 
 
+def carried_gradients_pile_up(x, h_0, V_x, V_h, c, grad):
+    """What you hand to the step before was added to what you had handed on before, so the gradient of h_{n+1} also reaches
+    h_{n−1} directly, past step n. The parameters are used in every step, and their gradients add up. In how many steps is
+    h_{n−1} used?"""
+    h = _forward(x, h_0, V_x, V_h, c)
+    g, deltas = torch.zeros_like(h_0), []
+    for n in range(len(x), 0, -1):
+        deltas.append((1 - h[n] ** 2) * (grad[n - 1] + g))
+        g = g + deltas[-1] @ V_h
+    delta = torch.stack(deltas[::-1])
+    return {"V_x": delta.T @ x, "V_h": delta.T @ torch.stack(h[:-1]), "c": delta.sum(0), "h_0": g}
+
+
 def cases(rng: random.Random) -> list[Case]:
     one = torch.ones(1, 1)
     return [
@@ -355,6 +368,7 @@ EXERCISE = Exercise(
         no_bias,
         a_tuple,
         slope_left_out_on_the_way_back,
+        carried_gradients_pile_up,
     ],
     cases=cases,
     atol=1e-5,
