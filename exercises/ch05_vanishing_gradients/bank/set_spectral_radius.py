@@ -111,6 +111,12 @@ def first_eigenvalue(V_h, rho):
     return _scaled(V_h, torch.linalg.eigvals(V_h)[0].abs(), rho)
 
 
+def last_eigenvalue(V_h, rho):
+    """The last eigenvalue was taken. Only the eigenvalues of a symmetric matrix are returned in order. Those of V_h come in no
+    particular one: look for the one farthest from 0."""
+    return _scaled(V_h, torch.linalg.eigvals(V_h)[-1].abs(), rho)
+
+
 def smallest_eigenvalue(V_h, rho):
     """The eigenvalue nearest to 0 was taken. In the long run the one farthest from 0 decides."""
     return _scaled(V_h, torch.linalg.eigvals(V_h).abs().min(), rho)
@@ -182,6 +188,7 @@ def cases(rng: random.Random) -> list[Case]:
     return [
         public("a turn that stretches", torch.tensor([[1.2, -1.6], [1.6, 1.2]]), 0.9),
         public("long transients", torch.tensor([[0.5, 4.0], [0.0, -0.8]]), 1.2),
+        public("a chain of three", torch.tensor([[0.75, 2.0, 0.0], [0.0, -1.0, 3.0], [0.0, 0.0, 0.5]]), 0.9),
         public("a random matrix", normal(rng, 5, 5), 0.95),
         public("another", 0.1 * normal(rng, 3, 3), 1.5),
         hidden("one neuron", torch.tensor([[-3.0 - rng.random()]]), 0.5),
@@ -210,6 +217,7 @@ EXERCISE = Exercise(
         symmetric_eigenvalues,
         symmetric_part,
         first_eigenvalue,
+        last_eigenvalue,
         smallest_eigenvalue,
         mean_eigenvalue,
         sum_of_eigenvalues,
