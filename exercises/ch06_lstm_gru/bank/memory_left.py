@@ -216,6 +216,20 @@ def from_the_start_and_padding(forget, lengths):
     return forget.cumprod(1)
 
 
+def shifted_in_a_circle(forget, lengths):
+    """The last step of a text that fills its row is wrong: you moved the products one step forward in a circle, and what left
+    at the front came back at the end. No gate lies behind the last step: what is a product of no factors?"""
+    real = (torch.arange(forget.shape[1], device=forget.device) < lengths[:, None])[..., None]
+    products = torch.stack([_backwards(gates) for gates in torch.where(real, forget, 1.0)])
+    return products.roll(-1, dims=1) * real
+
+
+def by_division_kept_finite(forget, lengths):
+    """You divided one product by another, and saw to it that no nan comes out. But from a gate of 0 on, both products are 0,
+    and so is your result. What is left of the last step at the end? Multiply from the end instead."""
+    return _texts(forget, lengths, lambda gates: gates.prod(0) / (gates.cumprod(0) + 1e-12))
+
+
 def cases(rng: random.Random) -> list[Case]:
     by_hand = torch.tensor([[[0.5], [0.8], [0.25]]])
     shut = torch.tensor([[[0.9, 0.5], [0.0, 0.8], [0.7, 0.4], [0.6, 0.2]]])
@@ -264,6 +278,8 @@ EXERCISE = Exercise(
         shortest_text_for_all,
         own_gate_and_padding,
         from_the_start_and_padding,
+        shifted_in_a_circle,
+        by_division_kept_finite,
     ],
     cases=cases,
     ready=("lmcore",),
