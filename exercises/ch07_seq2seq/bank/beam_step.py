@@ -261,6 +261,24 @@ def state_counted_among_the_open(hypotheses, scores, state, logits, width, end):
     return *_packed(best, hypotheses, scores, state)[:2], state[rows]
 
 
+def state_not_ranked(hypotheses, scores, state, logits, width, end):
+    """Texts and scores were ranked, but the rows of the state were chosen before that, the finished hypotheses first. Row i
+    belongs to the hypothesis that stands at place i in the end: what else must the ranking bring along?"""
+    finished, extended = _candidates(hypotheses, scores, logits.log_softmax(1), end)
+    best = finished + extended[: width - len(finished)]
+    return *_packed(best, hypotheses, scores, state)[:2], state[[k for _, k, _ in best]]
+
+
+def places_lost_to_the_finished(hypotheses, scores, state, logits, width, end):
+    """Extensions of finished hypotheses took places before you threw them away, so fewer hypotheses remain than there is room
+    for. Which hypotheses have extensions that may compete, and when must that be decided?"""
+    log_probs = logits.log_softmax(1)
+    finished, _ = _candidates(hypotheses, scores, log_probs, end)
+    _, everything = _candidates(hypotheses, scores, log_probs, end=None)
+    best = [one for one in everything[: width - len(finished)] if hypotheses[one[1]][-1] != end]
+    return _packed(finished + best, hypotheses, scores, state)
+
+
 def cases(rng: random.Random) -> list[Case]:
     start, one, two = [[0]], [[0, 2], [0, 3]], [[0, 3, 2], [0, 1], [0, 2, 3]]
     first = torch.tensor([[-1.0, 0.0, 2.0, 1.0]])
@@ -325,6 +343,8 @@ EXERCISE = Exercise(
         hypotheses_left_as_they_were,
         lists_shared,
         state_counted_among_the_open,
+        state_not_ranked,
+        places_lost_to_the_finished,
     ],
     cases=cases,
     ready=("lmcore",),
