@@ -240,6 +240,14 @@ def sum_of_exponentials_overflows(logits, targets):
     return (z.exp().sum(1).log() - z.gather(1, targets[real][:, None])[:, 0]).mean()
 
 
+def one_largest_for_all_places(logits, targets):
+    """The largest logit was taken out, but one and the same at all places. Where the logits are far below it, every exponential
+    is 0 and the logarithm −∞. Log-sum-exp is computed at each place by itself: over which axis is its largest logit found?"""
+    real = targets != IGNORE
+    z = logits[real] - logits[real].max()
+    return (z.exp().sum(1).log() - z.gather(1, targets[real][:, None])[:, 0]).mean()
+
+
 def cases(rng: random.Random) -> list[Case]:
     by_hand = torch.tensor([[[0.0, 1.0], [2.0, 0.0]], [[1.0, 1.0], [0.5, -0.5]]])
     padded = torch.tensor([[2, 0, 4, 1], [3, 1, -100, -100], [0, -100, -100, -100]])
@@ -297,6 +305,7 @@ EXERCISE = Exercise(
         without_a_graph,
         a_plain_number,
         sum_of_exponentials_overflows,
+        one_largest_for_all_places,
     ],
     cases=cases,
     probe="gradients",
