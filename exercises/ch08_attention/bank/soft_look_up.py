@@ -147,6 +147,13 @@ def without_a_graph(query, keys, values, scale):
     return soft_look_up(query.detach(), keys.detach(), values, scale)
 
 
+def largest_match_taken_from_the_scores(query, keys, values, scale):
+    """Before the exponentials you took away the largest match as it is without λ. If λ is not 1, that is not the largest of
+    the scores: all exponentials may be rounded to 0, or some may be infinite. What is the largest number in your exponents?"""
+    e = torch.exp(_scores(query, keys, scale) - (keys @ query).max())
+    return e / e.sum() @ values
+
+
 def cases(rng: random.Random) -> list[Case]:
     keys = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [-1.0, 2.0]])
     values = torch.tensor([[8.0], [7.0], [9.0], [6.0]])
@@ -155,6 +162,7 @@ def cases(rng: random.Random) -> list[Case]:
         public("four keys", torch.tensor([2.0, 1.0]), keys, values, 0.5),
         public("as wide as the keys", normal(rng, 3), normal(rng, 5, 3), normal(rng, 5, 3), 2.0),
         public("large scores", torch.tensor([1.0, 0.5]), large, torch.eye(3), 1.0),
+        public("large matches, a soft choice", torch.tensor([1.0, 0.5]), large, torch.eye(3), 0.2),
         hidden("the mean of all", normal(rng, 2), normal(rng, 4, 2), normal(rng, 4, 1), 0.0),
         hidden("one key", normal(rng, 4), normal(rng, 1, 4), normal(rng, 1, 2), 3.0),
         hidden("double precision", *(normal(rng, *shape).double() for shape in ((7,), (3, 7), (3, 5))), rng.uniform(0.2, 0.6)),
@@ -187,6 +195,7 @@ EXERCISE = Exercise(
         best_two,
         exponentials_overflow,
         without_a_graph,
+        largest_match_taken_from_the_scores,
     ],
     cases=cases,
     probe="gradients",

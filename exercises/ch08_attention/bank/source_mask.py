@@ -151,12 +151,30 @@ def without_a_graph(scores, states, lengths):
     return source_mask(scores.detach(), states, lengths)
 
 
+def padding_out_too_late(scores, states, lengths):
+    """The padding still counts when the exponentials are made, or in a first softmax; then it is set to 0, and the rest divided
+    by its sum. On paper that is the same. But when padding has by far the largest score, the weights of the words have been
+    rounded to 0 by then, and so has their sum. Among which places should the largest be looked for?"""
+    weights = scores.softmax(2) * _real(states, lengths)
+    return weights / weights.sum(2, keepdim=True) @ states
+
+
+def padding_out_too_late_with_a_floor(scores, states, lengths):
+    """The context is 0 where padding has by far the largest score. It was taken out after the exponentials, or after a first
+    softmax, and the weights of the words have been rounded to 0 by then; the small number in your divisor hides it. When must
+    the padding be out?"""
+    weights = scores.softmax(2) * _real(states, lengths)
+    return weights / weights.sum(2, keepdim=True).clamp(min=1e-9) @ states
+
+
 def cases(rng: random.Random) -> list[Case]:
     by_hand = torch.tensor([[[2.0, 0.0, 5.0]], [[1.0, 1.0, 1.0]]])
     states = torch.tensor([[[10.0], [20.0], [99.0]], [[1.0], [2.0], [6.0]]])
+    far_apart = torch.tensor([[[-60.0, -61.0, 60.0]], [[60.0, -60.0, 0.0]]])
     return [
         public("two texts, by hand", by_hand, states, torch.tensor([2, 3])),
         public("three texts", normal(rng, 3, 2, 5), 1 + normal(rng, 3, 5, 4), torch.tensor([2, 4, 3])),
+        public("scores far apart", far_apart, states, torch.tensor([2, 3])),
         hidden("one word each", normal(rng, 2, 3, 4), normal(rng, 2, 4, 2), torch.tensor([1, 1])),
         hidden("no padding", normal(rng, 2, 1, 3), normal(rng, 2, 3, 1), torch.tensor([3, 3])),
         hidden("large scores", 200 * normal(rng, 2, 3, 4), normal(rng, 2, 4, 3), torch.tensor([3, rng.randint(1, 4)])),
@@ -194,6 +212,8 @@ EXERCISE = Exercise(
         weights_returned,
         sum_over_the_target,
         without_a_graph,
+        padding_out_too_late,
+        padding_out_too_late_with_a_floor,
     ],
     cases=cases,
     probe="gradients",

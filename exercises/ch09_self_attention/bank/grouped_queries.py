@@ -137,8 +137,8 @@ def root_of_the_groups_width(query, key, value):
 
 def divided_by_the_groups(query, key, value):
     """The heads were dealt out in runs of G, where a group has H / G of them. Write down for H = 6 and G = 3 which
-    group the heads 0 to 5 should have, and what h // 3 gives."""
-    groups = [min(h // key.shape[1], key.shape[1] - 1) for h in range(query.shape[1])]
+    group the heads 0 to 5 should have, and what `h // 3` gives."""
+    groups = [h // key.shape[1] for h in range(query.shape[1])]
     return _attended(query, key[:, groups], value[:, groups])
 
 
@@ -158,6 +158,13 @@ def root_of_the_values_width(query, key, value):
     """The scores were divided by the root of the width of the values. Scores are made of queries and keys; the values may have
     another width."""
     return _attended(query, *_shared(query, key, value), width=value.shape[-1])
+
+
+def first_heads_of_all_groups_first(query, key, value):
+    """Every head asks the right group, but the results stand in another order: first the first heads of all groups, then the
+    second ones. Write down for H = 6 and G = 3 in which order your function finds the heads 0 to 5."""
+    shared = query.shape[1] // key.shape[1]
+    return torch.cat([_attended(query[:, j::shared], key, value) for j in range(shared)], dim=1)
 
 
 def cases(rng: random.Random) -> list[Case]:
@@ -197,6 +204,7 @@ EXERCISE = Exercise(
         weights_returned,
         without_a_graph,
         root_of_the_values_width,
+        first_heads_of_all_groups_first,
     ],
     cases=cases,
     probe="gradients",

@@ -217,6 +217,31 @@ def nan_replaced_in_the_result(query, key, value, mask):
     return (scores.softmax(-1) @ value).nan_to_num(0.0)
 
 
+def forbidden_keys_out_too_late(query, key, value, mask):
+    """The forbidden keys still count when the exponentials are made, or in a first softmax, and are only taken out afterwards.
+    When one of them has by far the largest score, the weights of the allowed keys have been rounded to 0 by then. Among which
+    keys should the largest be looked for?"""
+    weights = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(-1) * mask
+    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-20) @ value
+
+
+def forbidden_keys_out_too_late_and_nan(query, key, value, mask):
+    """The forbidden keys were taken out after the softmax, and the weights of the others divided by their sum. This sum is 0
+    where no key is allowed. It is also rounded to 0 where a forbidden key has by far the largest score: when must that key be
+    out?"""
+    weights = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(-1) * mask
+    return weights / weights.sum(-1, keepdim=True) @ value
+
+
+def masked_by_a_sum(query, key, value, mask):
+    """The result is right, but the queries and keys get nan as gradients. −∞ was added to the scores. On the way back a sum
+    hands everything on, also the nan of a query with no key to look at. Is −∞ to be added to a score, or to stand in its
+    place?"""
+    penalty = torch.zeros_like(mask, dtype=query.dtype).masked_fill(~mask, -math.inf)
+    weights = (query @ key.mT / math.sqrt(query.shape[-1]) + penalty).softmax(-1)
+    return weights.nan_to_num(0.0) @ value
+
+
 def cases(rng: random.Random) -> list[Case]:
     two = torch.tensor([[1.0, 1.0, 1.0, 1.0], [2.0, 0.0, 0.0, 0.0]])
     keys = torch.tensor([[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 2.0], [0.0, 0.0, 0.0, 0.0]])
@@ -230,10 +255,18 @@ def cases(rng: random.Random) -> list[Case]:
         public("two texts, causal", *(normal(rng, 2, 3, n) for n in (5, 5, 2)), causal),
         public("a text with nothing to look at", normal(rng, 2, 3, 2), normal(rng, 2, 4, 2), normal(rng, 2, 4, 3), empty),
         public("large scores", large, large, torch.eye(2), torch.ones(1, 2).bool()),
+        public("one key forbidden, scores far apart", *_far_apart(), torch.tensor([[True, False, True]])),
         hidden("heads", normal(rng, 2, 3, 5, 4), normal(rng, 2, 3, 7, 4), normal(rng, 2, 3, 7, 1), _mask(rng, 2, 1, 1, 7)),
         hidden("one key", normal(rng, 3, 2), normal(rng, 1, 2), normal(rng, 1, 5), torch.tensor([[True], [False], [True]])),
         hidden("double precision", *(normal(rng, 3, n, 6).double() for n in (2, 5, 5)), _mask(rng, 3, 2, 5)),
     ]
+
+
+def _far_apart() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Scores of −60, 60 and −61: every exponential is a float, but not the quotient of two."""
+    query, key = torch.tensor([[2.0, 0.0, 0.0, 0.0]]), torch.zeros(3, 4)
+    key[:, 0] = torch.tensor([-60.0, 60.0, -61.0])
+    return query, key, torch.tensor([[1.0], [2.0], [3.0]])
 
 
 def _mask(rng: random.Random, *shape: int) -> torch.Tensor:
@@ -273,6 +306,9 @@ EXERCISE = Exercise(
         exponentials_overflow,
         without_a_graph,
         nan_replaced_in_the_result,
+        forbidden_keys_out_too_late,
+        forbidden_keys_out_too_late_and_nan,
+        masked_by_a_sum,
     ],
     cases=cases,
     probe="gradients",

@@ -164,6 +164,13 @@ def statistics_detached(x, weight, bias, eps):
     return weight * centred / torch.sqrt(centred.square().mean(-1, keepdim=True).detach() + eps) + bias
 
 
+def epsilon_as_a_floor(x, weight, bias, eps):
+    """ε was taken for the smallest number that the variance may be: you divide by the root of the larger of the two. In the
+    equation both stand in the root. By what is a vector of variance 1 divided if ε = 0.25?"""
+    centred = x - x.mean(-1, keepdim=True)
+    return weight * centred / centred.square().mean(-1, keepdim=True).clamp(min=eps).sqrt() + bias
+
+
 def cases(rng: random.Random) -> list[Case]:
     by_hand = torch.tensor([[1.0, 3.0, 1.0, 3.0], [-2.0, -2.0, -2.0, -2.0]])
     gain, shift = torch.tensor([1.0, 1.0, 2.0, -1.0]), torch.tensor([0.0, 0.5, 0.0, 10.0])
@@ -205,6 +212,7 @@ EXERCISE = Exercise(
         bias_before_weight,
         weight_around_one,
         statistics_detached,
+        epsilon_as_a_floor,
     ],
     cases=cases,
     probe="norms",

@@ -256,6 +256,33 @@ def only_the_attention(x, p, heads):
     return x + _attention(_norm1(x, p), p, heads)
 
 
+def _block(x, p, found):
+    """The block around what its heads have found."""
+    x = x + F.linear(found, p["self_attn.out_proj.weight"], p["self_attn.out_proj.bias"])
+    return x + _network(_norm2(x, p), p)
+
+
+def _projected(x, p, heads):
+    """Queries, keys and values, each of shape (B, T, H, D)."""
+    qkv = F.linear(_norm1(x, p), p["self_attn.in_proj_weight"], p["self_attn.in_proj_bias"])
+    return (part.unflatten(2, (heads, -1)) for part in qkv.chunk(3, 2))
+
+
+def mask_of_numbers(x, p, heads):
+    """The mask is made of the numbers 1 and 0. torch adds such a mask to the scores: an earlier place gets 1 more, and a later
+    one is not forbidden. What must the entries of a mask be to say which places may be looked at?"""
+    q, k, v = (part.transpose(1, 2) for part in _projected(x, p, heads))
+    mask = torch.ones(x.shape[1], x.shape[1]).to(x).tril()
+    return _block(x, p, F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2))
+
+
+def heads_look_at_each_other(x, p, heads):
+    """The heads of one place look at each other, and no place looks at another. The attention takes the last axis but one for
+    the places: what stands there when the heads have just been cut?"""
+    q, k, v = _projected(x, p, heads)
+    return _block(x, p, F.scaled_dot_product_attention(q, k, v, is_causal=True).flatten(2))
+
+
 def cases(rng: random.Random) -> list[Case]:
     same, zero = torch.eye(2), torch.zeros(2)
     by_hand = {
@@ -330,6 +357,8 @@ EXERCISE = Exercise(
         network_with_gelu,
         relu_at_the_end,
         only_the_attention,
+        mask_of_numbers,
+        heads_look_at_each_other,
     ],
     cases=cases,
     probe="blocks",

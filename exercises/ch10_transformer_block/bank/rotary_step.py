@@ -181,6 +181,12 @@ def without_a_graph(x, position, base):
     return rotary_step(x.detach(), position, base)
 
 
+def no_axis_for_the_heads(x, position, base):
+    """The angles have an axis for the texts and one for the pairs, but none for the heads. So the axis of the texts is laid
+    along the heads of x. Write down the axes of both below each other, from the last one on: what is missing where?"""
+    return _turned(x, _angles(x, position, base)[:, 0])
+
+
 def cases(rng: random.Random) -> list[Case]:
     by_hand = torch.tensor([[[1.0, 0.0, 0.0, 2.0]], [[1.0, 0.0, 0.0, 2.0]]])
     return [
@@ -219,6 +225,7 @@ EXERCISE = Exercise(
         added,
         width_of_everything,
         without_a_graph,
+        no_axis_for_the_heads,
     ],
     cases=cases,
     probe="gradients",

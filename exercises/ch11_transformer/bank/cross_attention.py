@@ -197,6 +197,13 @@ def values_by_the_matrix_of_the_keys(x, memory, lengths, W_q, W_k, W_v, W_o, hea
     return cross_attention(x, memory, lengths, W_q, W_k, 0 * W_v + W_k, W_o, heads)
 
 
+def heads_interleaved(x, memory, lengths, W_q, W_k, W_v, W_o, heads):
+    """The columns were dealt out to the heads in turn, one to each, and put back in the same way. A head owns D columns that
+    stand next to each other: the first head the first D, the second head the next."""
+    dealt = torch.arange(len(W_q)).view(-1, heads).T.flatten()
+    return cross_attention(x, memory, lengths, W_q[dealt], W_k[dealt], W_v[dealt], W_o[:, dealt], heads)
+
+
 def cases(rng: random.Random) -> list[Case]:
     two = torch.eye(2)
     asks, says = torch.tensor([[[2.0, 0.0]]]), torch.tensor([[[2.0, 0.0], [0.0, 1.0], [9.0, 9.0]]])
@@ -252,6 +259,7 @@ EXERCISE = Exercise(
         x_added,
         memory_detached,
         values_by_the_matrix_of_the_keys,
+        heads_interleaved,
     ],
     cases=cases,
     probe="cross",

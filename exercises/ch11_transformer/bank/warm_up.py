@@ -105,14 +105,32 @@ def peak_of_one(step, dim, warmup):
 
 
 def powers_without_brackets(step, dim, warmup):
-    """The exponents are not those of the equation. In Python ** comes before /, so x ** -1/2 is one half of 1 / x. What needs
-    brackets?"""
+    """None of the exponents is that of the equation. In Python `**` comes before `/`, so `x ** -1/2` is one half of 1 / x. What
+    needs brackets?"""
     return dim**-1 / 2 * min(step**-1 / 2, step * warmup**-3 / 2)
 
 
 def steps_one_ahead(step, dim, warmup):
     """The rate is that of the step after: you added 1 to n, as if the steps were counted from 0. They are counted from 1."""
     return warm_up(step + 1, dim, warmup)
+
+
+def brackets_missing_for_the_steps(step, dim, warmup):
+    """The factor with C is right, but the exponents of the two terms are not those of the equation. In Python `**` comes before
+    `/`, so `x ** -1/2` is one half of 1 / x. What needs brackets?"""
+    return dim**-0.5 * min(step**-1 / 2, step * warmup**-3 / 2)
+
+
+def fall_begins_anew(step, dim, warmup):
+    """After the warm-up you divide the peak by the root of the steps since then, with 1 for the step of the peak. So the rate
+    falls far too fast. n counts from the very beginning: which part of the peak is left when n is four times w?"""
+    return no_fall(step, dim, warmup) if step <= warmup else (dim * warmup * (step - warmup + 1)) ** -0.5
+
+
+def fall_begins_anew_at_the_peak(step, dim, warmup):
+    """After the warm-up you divide the peak by the root of the steps since then, n − w. So the rate falls far too fast. n
+    counts from the very beginning: which part of the peak is left when n is four times w?"""
+    return no_fall(step, dim, warmup) if step <= warmup else (dim * warmup * (step - warmup)) ** -0.5
 
 
 def cases(rng: random.Random) -> list[Case]:
@@ -151,6 +169,9 @@ EXERCISE = Exercise(
         peak_of_one,
         powers_without_brackets,
         steps_one_ahead,
+        brackets_missing_for_the_steps,
+        fall_begins_anew,
+        fall_begins_anew_at_the_peak,
     ],
     cases=cases,
     atol=1e-12,

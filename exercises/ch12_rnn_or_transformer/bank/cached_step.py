@@ -259,6 +259,14 @@ def word_added(x, W_Q, W_K, W_V, W_O, keys, values):
     return x + y, keys, values
 
 
+def key_scaled_in_the_cache(x, W_Q, W_K, W_V, W_O, keys, values):
+    """The new key was divided by √D, and so it went into the cache; the scores were not divided. The keys of the earlier words
+    lie there as they were made. What is divided by √D in the equation, and when?"""
+    query, key, value = _parts(x, W_Q, W_K, W_V, keys)
+    keys, values = _longer(keys, key / math.sqrt(key.shape[-1])), _longer(values, value)
+    return _attend(query, keys, values, scale=1.0) @ W_O, keys, values
+
+
 def cases(rng: random.Random) -> list[Case]:
     eye = torch.eye(2)
     W_V = torch.tensor([[10.0, 0.0], [0.0, 20.0]])
@@ -320,6 +328,7 @@ EXERCISE = Exercise(
         the_word_itself_kept,
         matrices_transposed,
         word_added,
+        key_scaled_in_the_cache,
     ],
     cases=cases,
     rtol=1e-3,

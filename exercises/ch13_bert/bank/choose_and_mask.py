@@ -230,6 +230,14 @@ def ordinary_words_as_one_block(ids, special, mask, size, choose, kind, which):
     return _noise(ids, chosen, mask, len(special) + (which * (size - len(special))).long(), kind)
 
 
+def words_of_the_texts_drawn(ids, special, mask, size, choose, kind, which):
+    """The random word was drawn from those that occur in the texts. It may be any ordinary word, whether it stands there or
+    not: how many are there in a vocabulary of V tokens?"""
+    chosen, _ = _parts(ids, special, size, choose, which)
+    words = torch.tensor(sorted(set(ids.flatten().tolist()) - set(special)) or [0], device=ids.device)
+    return _noise(ids, chosen, mask, words[(which * len(words)).long()], kind)
+
+
 def cases(rng: random.Random) -> list[Case]:
     special, mask, size = [0, 2, 4, 5], 4, 12  # [PAD] 0, [CLS] 2, [MASK] 4, [SEP] 5
     by_hand = torch.tensor([[2, 7, 3, 8, 11, 5, 0]])
@@ -292,6 +300,7 @@ EXERCISE = Exercise(
         text_changed_in_place,
         targets_first,
         ordinary_words_as_one_block,
+        words_of_the_texts_drawn,
     ],
     cases=cases,
     ready=("lmcore",),

@@ -217,6 +217,18 @@ def one_maximum_for_all_places(states, targets, E, bias):
     return (logits.exp().sum(1).log() - logits.gather(1, targets[chosen][:, None])[:, 0]).mean()
 
 
+def one_maximum_held_fixed(states, targets, E, bias):
+    """With large logits the loss is infinite. Before the exponentials you took away one number for the whole batch, its largest
+    logit. Where all logits are far below it, only zeros are left under the logarithm. Which number is to be taken away at each
+    place?"""
+    chosen = targets != -100
+    logits = states @ E.T + bias
+    largest = logits.max().detach()
+    log_sum = (logits - largest).exp().sum(-1).log() + largest
+    right = logits.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
+    return (log_sum - right)[chosen].sum() / chosen.sum().clamp(min=1)
+
+
 def cases(rng: random.Random) -> list[Case]:
     plain = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, -1.0]])
     by_hand = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [3.0, 1.0]], [[0.0, 1.0], [1.0, 1.0], [0.0, 0.0]]])
@@ -278,6 +290,7 @@ EXERCISE = Exercise(
         probability,
         in_bits,
         one_maximum_for_all_places,
+        one_maximum_held_fixed,
     ],
     cases=cases,
     probe="gradients",

@@ -280,13 +280,51 @@ def equal_documents_left_out(documents, coins, draws, cls, sep):
     )  # fmt: skip
 
 
+def openings_known_by_their_words(documents, coins, draws, cls, sep):
+    """A sentence was left out of the row because its tokens are those of an opening sentence. Later in a document the same
+    words do follow something. Is it the words or the place of a sentence that makes it the first?"""
+
+    def urn(d, _):
+        return [s for e, other in enumerate(documents) if e != d for s in other if s != other[0]]
+
+    return _examples(documents, coins, draws, cls, sep, urn)
+
+
+def found_by_its_words(documents, coins, draws, cls, sep):
+    """Where a document says the same sentence twice, you took what follows it the first time: its place was looked up by its
+    words. Which place do you know already while you walk through a document?"""
+    heard = [[document[document.index(s) + 1] for s in document[:-1]] for document in documents]
+    found = sentence_pairs(documents, coins, draws, cls, sep)
+    pairs = [pair for document, after in zip(documents, heard, strict=True) for pair in zip(document, after, strict=False)]
+    return [
+        example if example[2] else (*_join(first, second, cls, sep), 0)
+        for example, (first, second) in zip(found, pairs, strict=True)
+    ]
+
+
+def goes_on_from_the_stranger(documents, coins, draws, cls, sep):
+    """After a pair with a stranger, the next pair begins with the stranger. It has replaced a sentence of one example, not of
+    the document: which sentence stands first in the next pair?"""
+    found, n = [], 0
+    for d, document in enumerate(documents):
+        urn, first = _elsewhere(documents)(d, 0), document[:1]
+        for second in document[1:]:
+            label = int(coins[n] >= 0.5)
+            pair = *first, urn[int(draws[n] * len(urn))] if label else second
+            found.append((*_join(*pair, cls, sep), label))
+            first, n = pair[1:], n + 1
+    return found
+
+
 def cases(rng: random.Random) -> list[Case]:
+    again = [[17], [18], [17], [19]]
     a, b, c = [[11, 12], [13], [14, 15, 16]], [[21], [22, 23]], [[31, 32], [33], [34]]
     return [
         public("two documents, by hand", [a[:2], b], [0.2, 0.7], [0.9, 0.5], 1, 2),
         public("three documents", [a, b, c], [0.6, 0.1, 0.5, 0.9, 0.3], [0.7, 0.8, 0.7, 0.9, 0.6], 1, 2),
         public("the last of the urn", [b, a, c], [0.8, 0.95, 0.4, 0.5, 0.7], [0.999, 0.0, 0.5, 0.34, 0.65], 1, 2),
         public("a document twice", [b, c, list(b)], [0.7, 0.2, 0.8, 0.6], [0.9, 0.1, 0.3, 0.2], 1, 2),
+        public("a sentence comes back", [again, [[25], [26, 27]]], [0.2, 0.3, 0.1, 0.8], [0.9, 0.4, 0.7, 0.5], 1, 2),
         hidden("documents of one sentence", [[[41, 42]], a, b, [[43]]], [0.3, 0.8, 0.5], [0.1, 0.2, 0.99], 9, 8),
         hidden("an empty sentence", [[[51], []], [[52], [], [53]]], [0.7, 0.2, 0.9], [0.3, 0.6, 0.0], 1, 2),
         hidden("no document", [], [], [], 1, 2),
@@ -335,6 +373,9 @@ EXERCISE = Exercise(
         no_separator_between,
         a_start_for_each,
         equal_documents_left_out,
+        openings_known_by_their_words,
+        found_by_its_words,
+        goes_on_from_the_stranger,
     ],
     cases=cases,
     ready=("lmcore",),

@@ -207,10 +207,26 @@ def overlap_is_enough(truth, predicted):
     return _scores(sum(any(meets(a, b) for b in true) for a in found), len(found), len(true))
 
 
+def tags_at_the_true_places(truth, predicted):
+    """The predicted tags were compared with the true ones at the words of every true entity, and nowhere else. Does the
+    predicted entity end where the true one does? And is it another one if it begins with I- after O? Build the entities of
+    both sides first, then compare these."""
+    true = _entities(truth)
+    right = sum(truth[i][begin:end] == predicted[i][begin:end] for i, begin, end, _ in true)
+    return _scores(right, len(_entities(predicted)), len(true))
+
+
 def sentences_forgotten(truth, predicted):
     """Entities of different sentences were taken for the same, as they stand at the same place and have the same type. The
     number of the sentence belongs to an entity."""
     return _of_sets(*({span[1:] for span in _entities(part)} for part in (truth, predicted)))
+
+
+def found_in_any_sentence(truth, predicted):
+    """A predicted entity counts as right if any sentence has one of its type at its place. It must be the same sentence: a
+    person in the first is not found by one in the second. What has to be noted of an entity beside type, begin and end?"""
+    true, found = ([span[1:] for span in _entities(part)] for part in (truth, predicted))
+    return _scores(sum(span in true for span in found), len(found), len(true))
 
 
 def sentences_joined(truth, predicted):
@@ -369,7 +385,9 @@ EXERCISE = Exercise(
         types_ignored,
         places_ignored,
         overlap_is_enough,
+        tags_at_the_true_places,
         sentences_forgotten,
+        found_in_any_sentence,
         sentences_joined,
         end_of_sentence_lost,
         mean_over_the_types,

@@ -68,6 +68,14 @@ def overflows(states, weights, scale):
     return scale * _mixed(e / e.sum(), states)
 
 
+def mean_taken_away(states, weights, scale):
+    """With weights far apart the result is nan. The mean of the weights was taken away before the exponential: that leaves the
+    shares as they are, but a weight far above the mean still gives infinity. What has to be taken away so that no exponent
+    is above 0?"""
+    e = (weights - weights.mean()).exp()
+    return scale * _mixed(e / e.sum(), states)
+
+
 def sigmoid_of_each(states, weights, scale):
     """Each weight went through a sigmoid by itself. The layers compete: all shares together are 1."""
     return scale * _mixed(weights.sigmoid(), states)
@@ -140,6 +148,13 @@ def side_by_side(states, weights, scale):
     return scale * torch.cat(list(weights.softmax(0).view(-1, 1, 1, 1) * states), -1)
 
 
+def shares_along_the_width(states, weights, scale):
+    """The shares were laid along the last axis: each of the C numbers of a vector got one, and not each layer. If C is another
+    number than L, it does not even fit. With which axis of the states does torch line up a tensor that has one axis, and
+    which axis are the layers?"""
+    return scale * (weights.softmax(0) * states).sum(0)
+
+
 def normalised(states, weights, scale):
     """Each layer was normalised before it was mixed. The paper says that this may help, but here the vectors are mixed as they
     are."""
@@ -162,7 +177,7 @@ def cases(rng: random.Random) -> list[Case]:
     small = random.Random(14)
     return [
         public("two layers, by hand", by_hand, torch.tensor([1.0, 4.0]).log(), torch.tensor(2.0)),
-        public("four layers", normal(small, 4, 2, 3, 5), torch.tensor([0.5, -1.0, 2.0, 0.1]), torch.tensor(1.5)),
+        public("four layers", normal(small, 4, 2, 3, 5), torch.tensor([0.5, -400.0, 2.0, 0.1]), torch.tensor(1.5)),
         public("large weights", by_hand, torch.tensor([300.0, 299.0]), torch.tensor(0.5)),
         hidden("one layer", normal(rng, 1, 2, 2, 3), normal(rng, 1), torch.tensor(-1.25)),
         hidden("equal weights", normal(rng, 3, 1, 4, 2), torch.full((3,), -7.0), torch.tensor(1.0)),
@@ -185,6 +200,7 @@ EXERCISE = Exercise(
         divided_by_the_sum,
         not_normalised,
         overflows,
+        mean_taken_away,
         sigmoid_of_each,
         softmax_over_the_numbers,
         softmax_over_the_layers_states,
@@ -198,6 +214,7 @@ EXERCISE = Exercise(
         first_layer_left_out,
         order_turned_round,
         side_by_side,
+        shares_along_the_width,
         normalised,
         weights_detached,
         scale_detached,

@@ -217,6 +217,15 @@ def logarithm_of_softmax(logits, ids, begins, lengths):
     return -logits[:, :-1][asked].softmax(1).gather(1, ids[:, 1:][asked][:, None]).log().mean()
 
 
+def probability_kept_above_zero(logits, ids, begins, lengths):
+    """The probabilities were kept above a small number, or one was added to them, so that the logarithm stays finite. But now
+    a token that was thought impossible costs the same however wrong the logits are, and has no gradient: just there nothing
+    is learnt. Compute logarithm and softmax in one step."""
+    asked = _asked(ids, begins, lengths)
+    q = logits[:, :-1][asked].softmax(1).gather(1, ids[:, 1:][asked][:, None])
+    return -q.clamp(min=1e-12).log().mean()
+
+
 def exponentials_overflow(logits, ids, begins, lengths):
     """With large logits the result is infinite or nan: e to the power of some hundred is more than a float can hold. Take the
     largest logit away first, or use a function that does."""
@@ -303,6 +312,7 @@ EXERCISE = Exercise(
         not_normalised,
         softmax_over_the_places,
         logarithm_of_softmax,
+        probability_kept_above_zero,
         exponentials_overflow,
         without_a_graph,
         sign_turned_round,

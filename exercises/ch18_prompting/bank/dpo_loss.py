@@ -76,6 +76,12 @@ def divided_by_beta(chosen, rejected, reference, beta):
     return _loss(_margin(chosen, rejected, reference, 1 / beta))
 
 
+def loss_divided_by_beta(chosen, rejected, reference, beta):
+    """The loss is divided by β. Did you give β to softplus? Its argument of this name is not only a factor inside: look up
+    what it does to the result. The equation has β in the rewards and nowhere else."""
+    return _loss(_margin(chosen, rejected, reference, beta)) / beta
+
+
 def beta_for_one(chosen, rejected, reference, beta):
     """Only the reward of the preferred answer has the factor β. Are there brackets around both?"""
     return _loss(beta * (chosen - reference[0]) - (rejected - reference[1]))
@@ -239,6 +245,7 @@ EXERCISE = Exercise(
         without_beta,
         beta_outside,
         divided_by_beta,
+        loss_divided_by_beta,
         beta_for_one,
         answers_exchanged,
         references_exchanged,

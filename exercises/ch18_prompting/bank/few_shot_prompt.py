@@ -142,6 +142,13 @@ def any_with_the_same_answer(title, shots, question, limit):
     return _fitted(_first(title), kept, _last(question), limit)
 
 
+def one_example_per_question(title, shots, question, limit):
+    """Of several examples with the same question only one is in the prompt, as in a dictionary, where a question has one
+    place. Nothing says that other examples may not come twice: only those with the question asked have to go."""
+    kept = [_line(x, y) for x, y in dict(_unasked(shots, question)).items()]
+    return _fitted(_first(title), kept, _last(question), limit)
+
+
 def newest_first_to_go(title, shots, question, limit):
     """Examples were taken away from the end. Those next to the question stay: take from the beginning of the list, the
     oldest."""
@@ -341,6 +348,7 @@ EXERCISE = Exercise(
         first_of_its_kind_alone,
         questions_that_share_a_word,
         any_with_the_same_answer,
+        one_example_per_question,
         newest_first_to_go,
         words_cut_off,
         words_cut_off_and_a_leak,

@@ -114,6 +114,12 @@ def along_the_places(x, heads):
     return x.repeat_interleave(_times(x, heads), 2)
 
 
+def places_repeated_and_reshaped(x, heads):
+    """The places were repeated, and a reshape made heads of them: the shape is right, but a head gets the same place several
+    times, and other places not at all. Which axis are the heads, and along which one did you repeat?"""
+    return x.repeat_interleave(_times(x, heads), 2).reshape(x.shape[0], heads, *x.shape[2:])
+
+
 def along_the_width(x, heads):
     """The numbers of each vector were repeated, not the heads. Which axis are the heads?"""
     return x.repeat_interleave(_times(x, heads), 3)
@@ -187,6 +193,7 @@ EXERCISE = Exercise(
         divided,
         along_the_texts,
         along_the_places,
+        places_repeated_and_reshaped,
         along_the_width,
         seen_as_another_shape,
         texts_mixed,

@@ -83,6 +83,12 @@ def epsilon_squared(x, weight, eps):
     return weight * _normalised(x, eps * eps)
 
 
+def epsilon_in_the_sum(x, weight, eps):
+    """ε is C times too small: it was added to the sum of the squares, and then divided by C with it. To what does the equation
+    add it?"""
+    return weight * _divided(x, ((_wide(x).square().sum(-1, keepdim=True) + eps) / x.shape[-1]).sqrt())
+
+
 def largest_of_mean_square_and_epsilon(x, weight, eps):
     """The mean square was kept from falling below ε. The equation adds ε to it, always."""
     return weight * _divided(x, _wide(x).square().mean(-1, keepdim=True).clamp(min=eps).sqrt())
@@ -240,6 +246,7 @@ EXERCISE = Exercise(
         epsilon_outside_the_root,
         no_epsilon,
         epsilon_squared,
+        epsilon_in_the_sum,
         largest_of_mean_square_and_epsilon,
         layer_normalisation,
         divided_by_the_deviation,

@@ -108,6 +108,13 @@ def tanh_gate(x, W_gate, W_up, W_down):
     return (torch.tanh(g) * u) @ W_down.T
 
 
+def gates_limited(x, W_gate, W_up, W_down):
+    """The gates were limited before SiLU, perhaps against an overflow: a larger one comes out as the limit, and no gradient
+    reaches it. SiLU of a large gate is nearly the gate itself. Is there a way to compute σ that needs no limit?"""
+    g, u = _parts(x, W_gate, W_up)
+    return (_silu(g.clamp(-20, 20)) * u) @ W_down.T
+
+
 def silu_of_the_wrong_sign(x, W_gate, W_up, W_down):
     """The sigmoid was taken of −g, or the exponent lacks its minus sign: large gates would be shut. To which side does σ
     rise?"""
@@ -266,6 +273,7 @@ EXERCISE = Exercise(
         quick_gelu_gate,
         relu_gate,
         tanh_gate,
+        gates_limited,
         silu_of_the_wrong_sign,
         without_silu,
         added,
