@@ -144,8 +144,9 @@ HABITS = [
     plain_python("files = !ls\nbest = %timeit -o f(1)\nprint(f'{best.average:.3f}', len(files), files[:3])\nMAGIC = 3"),
     "import asyncio\nasync def later(x):\n    await asyncio.sleep(0.01)\n    return x\n"
     "SLEPT = await later(4)\nBOTH = [one for one in [await later(1), await later(2)]]",
-    "async def one():\n    yield 5\nasync for LOOPED in one():\n    pass\nGATHERED = await asyncio.gather(later(6), later(7))",
-    "name = input('Who are you? ')\ntotal = lambda x: [x, MAGIC, SLEPT, BOTH, LOOPED, GATHERED, name]",
+    "async def one():\n    yield 5\nasync for LOOPED in one():\n    pass\n"
+    "GATHERED = await asyncio.gather(later(6), later(7))\nTHREAD = await asyncio.to_thread(abs, -8)",
+    "name = input('Who are you? ')\ntotal = lambda x: [x, MAGIC, SLEPT, BOTH, LOOPED, GATHERED, THREAD, name]",
     "return 3",
     "kept = lambda x: x\nnonlocal y\nkept_below = kept",
     "import time\nwhile True:\n    time.sleep(1)\nstopped = lambda x: x",
@@ -159,7 +160,7 @@ def test_what_a_notebook_can_do_costs_no_more_than_its_statement(isolation: Isol
     )
     below, total, kept, stopped = runs
     assert [answer.value for answer in below.answers] == [10, 15]
-    assert [answer.value for answer in total.answers] == [[x, 3, 4, [1, 2], 5, [6, 7], ""] for x in (2, 3)]
+    assert [answer.value for answer in total.answers] == [[x, 3, 4, [1, 2], 5, [6, 7], 8, ""] for x in (2, 3)]
     assert [answer.value for answer in kept.answers + stopped.answers] == [2, 3] * 2
     assert below.notes == [
         "cell 1, line 1 raised ModuleNotFoundError: No module named 'google'",
@@ -175,6 +176,32 @@ def test_many_cells_that_take_long_leave_time_for_what_they_stand_before(cell: s
     cells = [*[f"{cell}\nd = {n}" for n in range(12)], "def f(x):\n    return x + d"]
     (one,) = run(cells, question("f", 1, hidden=(2,)), isolation=BUBBLEWRAP or choose(trust=True))
     assert [answer.value for answer in one.answers] == [12, 13]
+
+
+STEPS = """
+import sys
+import torch
+
+@torch.compile
+def steps(x):
+    weight = torch.nn.Parameter(x.clone())
+    optimiser = torch.optim.SGD([weight], lr=1.0)
+    weight.sum().backward()
+    optimiser.step()
+    return weight
+
+@torch.compile(dynamic=True)
+def looks(x):
+    return "torch._dynamo" in sys.modules
+"""
+
+
+def test_what_torch_imports_late_is_not_on_the_clock_and_nothing_is_compiled(isolation: Isolation) -> None:
+    """A notebook has imported it long before, and the first step of an optimiser takes no second there."""
+    asked = [replace(question(name, torch.ones(2)), ready=("lmcore",), seconds=20.0) for name in ("steps", "looks")]
+    steps, looks = run([STEPS], *asked, isolation=isolation, limits=Limits(cell=60.0, cells=60.0))
+    assert torch.equal(steps.answers[0].value, torch.zeros(2)), steps
+    assert looks.answers[0].value is True
 
 
 LITTERED = ("/tmp", "/var/tmp", "/dev/shm")

@@ -8,9 +8,11 @@ import __future__
 import ast
 import asyncio
 import contextlib
+import importlib
 import inspect
 import linecache
 import random
+import re
 import signal
 import socket
 import sys
@@ -35,6 +37,9 @@ for _name in __future__.all_feature_names:
 MOST_NOTES = 20
 SHORT = 1.0  # seconds for what stands below a statement that was stopped
 SHORTEST = 0.05  # seconds for a cell, whatever the cells above have used
+# Their first use imports parts of torch, which takes two seconds, and twice that while calls are looked at. A notebook has done
+# that once; here each process must, and the call in which it happens would be out of time.
+SLOW_TO_IMPORT = re.compile(r"\boptim\b|\bcheckpoint\b|torch\.func\b|\bjacrev\b")
 # What a cell gives to others: it is run also below a statement that was stopped.
 DEFINES = (
     *(ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
@@ -91,6 +96,9 @@ class _Cells:
 
     def run(self) -> dict[str, Any]:
         """Lines that say what went wrong, and where a cell was stopped."""
+        if any(SLOW_TO_IMPORT.search(source) for source in self.job["cells"]):
+            with contextlib.suppress(TimeLimitError, Exception), _time_limit(self.job["seconds_for_a_cell"]):
+                importlib.import_module("torch._dynamo")
         for number, source in enumerate(self.job["cells"], start=1):
             if source.strip():
                 self._cell(number, source)

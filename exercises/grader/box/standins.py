@@ -2,9 +2,12 @@
 
 import builtins
 import os
+import socket
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+import torch
 
 import lmcore.check
 
@@ -47,6 +50,25 @@ class Quiet:
     __getitem__ = __call__
 
 
+def _as_it_is(model: Any = None, **how: Any) -> Any:
+    return model or _as_it_is
+
+
+class End:
+    """One end of a pipe, with what asyncio asks of a socket: no socket is to be had in a sandbox."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.fileno = lambda: descriptor
+        self.setblocking = lambda flag: os.set_blocking(descriptor, flag)
+        self.recv = lambda size: os.read(descriptor, size)
+        self.send = lambda data: os.write(descriptor, data)
+        self.close = lambda: os.close(descriptor)
+
+
+def _pair(*how: Any) -> tuple[End, ...]:
+    return tuple(map(End, os.pipe()))
+
+
 def put(blocked: Iterable[str]) -> dict[str, Any]:
     """Put them in place; what a notebook's cells find without an import is returned."""
     quiet = Quiet()
@@ -58,5 +80,7 @@ def put(blocked: Iterable[str]) -> dict[str, Any]:
     builtins.get_ipython = lambda: quiet  # type: ignore[attr-defined]
     for name in ("help", "exit", "quit"):  # of a Python that people type into
         setattr(builtins, name, quiet)
+    torch.compile = _as_it_is  # type: ignore[assignment]  # it needs a compiler
+    socket.socketpair = _pair  # type: ignore[assignment]
     builtins.input = lambda *prompt: ""  # nobody types
     return {"display": quiet, "get_ipython": builtins.get_ipython}  # type: ignore[attr-defined]
