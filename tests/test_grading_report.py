@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import exercises
 from exercises.grader import report, tally
 from exercises.grader.feedback import feedback
+from exercises.grader.gradescope import results
 from exercises.grader.pages import STATUS, About, chapter_title, number, said
 from exercises.grader.record import STATUSES, QuestionRecord, Record
 from tests import graded
@@ -228,6 +229,16 @@ def test_six_chapters_stand_in_order_each_with_its_questions():
     assert [article["id"] for article in page.find_all(class_="asked")] == asked
     links = [link["href"] for link in page.nav.find_all("a")]
     assert links == ["#look", "#teach", "#students", *(f"#in-{chapter}" for chapter in chapters), "#how"]
+
+
+def test_code_in_a_hint_is_shown_as_code_wherever_the_hint_stands(about):
+    (record,) = graded.a_class(1, CHAPTER)
+    told = replace(record.questions[0], status="failed", kind="raises", recognised=False, hint="It raises, at `x[<0>]`.")
+    record = replace(record, questions=(told, *record.questions[1:]))
+    output = results.results(record)["tests"][0]["output"]
+    for page in (class_page([record], about), parsed(feedback(record, about)), parsed(output)):
+        assert "x[<0>]" in {code.get_text() for code in page.find_all("code")}
+        assert "`" not in shown(page)
 
 
 def test_what_to_do_stands_first_and_whose_work_it_is_before_other_files(klass, about):

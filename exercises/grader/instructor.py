@@ -29,10 +29,11 @@ Put everything that was handed in into one folder: notebooks and zips, under any
 checkout:
 
     make grade SUBMISSIONS=folder
-    python -m exercises.grade --help
+    .venv/bin/python -m exercises.grade --help
 
-The first writes a table, a report of the class, and a page for each student. The code of students runs in bubblewrap;
-without it the command refuses, and says what to install.
+The first writes a table, a report of the class, and a page for each student, all of it to `folder-grades`; begin with
+`report.html`. The code of students runs in bubblewrap; without it the command refuses, and says what to install. The page
+"Grading a class" of the book says more.
 
 ## Grade on Gradescope
 
@@ -118,7 +119,9 @@ def _paragraphs(text: str) -> str:
 def _about(exercise: Exercise) -> str:
     cases = exercise.draw(0)
     public = sum(case.public for case in cases)
-    ready = f" No answer may call {', '.join(f'`{name}`' for name in exercise.ready)}." if exercise.ready else ""
+    names = [f"`{name}`" for name in exercise.ready if "._" not in name]
+    names += ["what torch has behind them"] if len(names) < len(exercise.ready) else []
+    ready = f" No answer may call {', '.join(names)}." if names else ""
     return (
         f"`{exercise.name}({', '.join(exercise.parameters)})`: {public} public and {len(cases) - public} hidden cases, "
         f"{exercise.seconds:g} s for a call.{ready}"

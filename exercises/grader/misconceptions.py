@@ -7,6 +7,7 @@ from exercises.grader.marks import People, anchor
 from exercises.grader.pages import STATUS, About, bar, chapter_title, count, number, prose, said, scroll, status
 from exercises.grader.record import QuestionRecord
 from exercises.grader.tally import Asked, Mistake
+from lmcore.check.result import marked
 
 MOST_TAUGHT = 6
 FEW_NAMES = 4  # from more on, they are folded
@@ -101,4 +102,4 @@ def _made(mistake: Mistake, people: People) -> str:
 
 
 def _told(question: QuestionRecord) -> str:
-    return f' <span class="said">{said(question.hint, 240)}</span>'
+    return f' <span class="said">{marked(said(question.hint, 240))}</span>'

@@ -23,13 +23,17 @@ from exercises.grader.gradescope import build
 README = """How to start
 
 1. Unpack this zip. You need Python 3.11 or newer; say "python --version" in a terminal opened in the unpacked folder.
+   Where there is no "python", say "python3" (on Windows "py") here and in step 2.
 2. Make a virtual environment:   python -m venv .venv
 3. Switch it on:                 source .venv/bin/activate     (on Windows: .venv\\Scripts\\activate)
 4. Install what you need:        pip install {wheel} jupyterlab
+   This takes a few minutes: PyTorch is large, on Linux several GB.
 5. Start:                        jupyter lab
 6. Open exercises.ipynb in the folder of your chapter, and leave cases.json beside it: "check" reads it.
 7. Write your answers into the empty functions. "check" says what passes and where to look; check as often as you like.
-8. Save, write your name into the last cell, run it, and hand in the zip that it writes.
+8. Write your name into the last cell, save, run the cell, and hand in the zip that it writes.
+
+The next time, steps 3 and 5 are enough. Unpack the next chapter into the same folder.
 """
 
 

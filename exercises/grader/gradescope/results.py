@@ -12,6 +12,7 @@ from exercises.grader.feedback import WORDS
 from exercises.grader.pages import points, said
 from exercises.grader.record import QuestionRecord, Record
 from exercises.grader.scoring import OUR_FAULT
+from lmcore.check.result import marked
 
 NOT_GRADED = (
     "The grader stopped before it was done, so this submission has no score yet. This says nothing about your answers. "
@@ -77,8 +78,8 @@ def _feedback(question: QuestionRecord) -> str:
     """What a student reads about a question; everything is escaped, since it may hold what the student wrote."""
     parts = [_paragraphs([WORDS[question.status]])]
     if question.hint and question.status != "passed":
-        first, *rest = question.hint.splitlines()
-        parts.append(f"<p><strong>Hint.</strong> {said(first)}</p>{_paragraphs(rest)}")
+        first, *rest = [marked(said(line)) for line in question.hint.splitlines() if line]
+        parts.append("".join(f"<p>{line}</p>" for line in (f"<strong>Hint.</strong> {first}", *rest)))
     if question.status in ("passed", "partly", "failed"):
         parts.append(_cases(question))
     return "".join([*parts, _paragraphs(question.notes)])
