@@ -98,3 +98,28 @@ def test_places_where_everybody_may_write(tmp_path):
         (tmp_path / name).chmod(0o1777)
     (tmp_path / "b" / "link").symlink_to(tmp_path / "a" / "all")
     assert remains.places(str(tmp_path)) == tuple(str(tmp_path / name) for name in ("a/all", "a/all/inner", "new\nline"))
+
+
+def test_what_goes_meanwhile_keeps_nothing_else_here(here, monkeypatch):
+    """A submission that runs beside this one makes and removes files all the time, and fills folders that it holds open."""
+    leave(here, "os.makedirs('a/b')\nos.makedirs('c')\nfor name in ('x', 'z', 'a/f', 'c/f'): open(name, 'w').close()")
+    (here / "gone").touch()
+    held = os.open(here / "c", os.O_DIRECTORY)
+    scan = os.scandir
+
+    def meanwhile(folder):
+        entries = list(scan(folder))
+        (here / "gone").unlink(missing_ok=True)
+        if {entry.name for entry in entries} == {"f"} and not os.path.exists(f"/proc/self/fd/{held}/more"):
+            os.close(os.open("more", os.O_CREAT | os.O_WRONLY, dir_fd=held))
+        return entries
+
+    monkeypatch.setattr(os, "scandir", meanwhile)
+    remains.remove(UID)
+    monkeypatch.setattr(os, "scandir", scan)
+    (heap,) = here.iterdir()
+    assert heap.stat().st_mode & 0o777 == 0o700
+    os.close(held)
+    heap.rename(here / f".lmcore-{2**22 + 1}-{UID}")  # of a process that is gone
+    remains.remove(UID + 1)
+    assert not list(here.iterdir())

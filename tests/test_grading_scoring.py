@@ -7,7 +7,6 @@ import pytest
 
 import exercises
 from exercises.grader import scoring, secrecy
-from exercises.grader.apart import TooMuchError
 from exercises.grader.record import Record
 from lmcore.check.run import Answer
 from tests.small_questions import CHAPTER, NAMES
@@ -106,12 +105,18 @@ def test_missing_and_our_own_failure_are_worth_nothing_and_say_why(question):
 
 
 def test_a_value_made_to_be_slow_costs_the_question_and_not_the_grader(question, monkeypatch):
-    monkeypatch.setattr(scoring, "SECONDS", 0.5)
-    deep = 1
-    for _ in range(18):
-        deep = [deep] * 2
-    with pytest.raises(TooMuchError):
-        graded(question, [Answer("ok", value={(1,): deep})] * len(question.cases))
+    compare = scoring._compare
+
+    def slow(question, answers):
+        while any(answer.value == "slow" for answer in answers):
+            pass
+        return compare(question, answers)
+
+    monkeypatch.setattr(scoring, "SECONDS", 2.0)
+    monkeypatch.setattr(scoring, "_compare", slow)
+    found = graded(question, [Answer("ok", value="slow"), *question.expected[1:]])
+    assert (found.status, found.points, found.notes) == ("failed", 0.0, ())
+    assert "too much time or memory" in found.hint
 
 
 def test_as_many_answers_as_cases_are_needed(question):

@@ -12,7 +12,9 @@ from exercises.grader import launch, staging
 from exercises.grader.limits import Limits
 
 # A Python in root's home may start for another user, but with the library of the system's Python.
-WORKS = "import json, sys; open(sys.executable, 'rb').close()"
+WORKS = "import json, sys; open(sys.executable, 'rb').close(); sys.path.insert(0, sys.argv[1]); import calls"
+WORKS += "; sys.exit(None if calls.refuse() else sys.argv[2])"
+NO_FILTER = "this kernel, or this kind of processor, cannot take system calls away from a process (seccomp)"
 INSTALL = "sudo apt-get install bubblewrap"
 
 
@@ -31,12 +33,13 @@ class Isolation:
 USER = Isolation(
     "user",
     (
-        "The network is not cut off: a submission can reach whatever this container can reach.",
         "Every file that all users of this container may read can be read by a submission, other installed packages included; "
         "imports of ready-made answers are refused, which a determined submission can go round.",
-        "Disk space is shared with the grader: a submission can fill it until it ends, and what it wrote is removed then.",
+        "Disk space, and memory in /dev/shm and /dev/zero, is shared with the grader: a submission can fill it until it ends, "
+        "and what it wrote is removed then.",
         "Other processes are visible to a submission in /proc, though it can neither read nor end them.",
-        "Submissions that run at the same time can tell each other what they see, hidden inputs too; -j 1 keeps them apart.",
+        "Submissions can tell each other what they see, hidden inputs too: at the same time directly, later by signs that "
+        "stay, such as when a file was last read.",
     ),
 )
 TRUST = Isolation(
@@ -102,12 +105,17 @@ def _container(private: Sequence[Path]) -> Isolation:
 
 
 def _try(mode: str) -> str | None:
-    """Start the Python of a sandbox and end it; what went wrong, or nothing."""
+    """Start the Python of a sandbox and end it; what went wrong, or nothing.
+
+    Raises:
+        IsolationError: it starts, but system calls cannot be refused in it.
+    """
     folder = staging.stage([])
+    box = launch.paths(mode, folder)[0]
     try:
         with launch.place(mode) as here:
             done = subprocess.run(
-                [*launch.command(mode, folder, here, Limits()), *launch.python(mode), "-c", WORKS],
+                [*launch.command(mode, folder, here, Limits()), *launch.python(mode), "-c", WORKS, box, NO_FILTER],
                 env=launch.environment(mode, here),
                 cwd=launch.start_in(here),
                 stdin=subprocess.DEVNULL,
@@ -120,6 +128,9 @@ def _try(mode: str) -> str | None:
         return str(error)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return (
-        None if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1][:300]
-    )
+    if done.returncode == 0:
+        return None
+    said = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1][:300]
+    if said == NO_FILTER:
+        raise IsolationError(f"submissions cannot be isolated here: {NO_FILTER}; if you trust every submission, use --trust")
+    return said

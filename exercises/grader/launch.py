@@ -18,6 +18,7 @@ from exercises.grader.limits import Limits
 PYTHON = Path(os.path.realpath(sys.executable))
 # Where things lie inside bubblewrap: no path of the machine is to be seen there.
 STAGE, SITE, HOME, TMP = "/course", "/packages", "/student", "/tmp"
+WRITABLE = (TMP, HOME, "/dev/shm")  # each a file system of its own
 NOT_SHOWN = ("site-packages", "dist-packages")
 
 
@@ -93,9 +94,10 @@ def _files(stage: Path, limits: Limits, extra: tuple[Path, ...]) -> list[str]:
     for path in [*staging.packages().values(), *extra]:
         options += ["--ro-bind", str(path), f"{SITE}/{path.name}"]
     options += ["--ro-bind", str(stage), STAGE, "--proc", "/proc", "--dev", "/dev"]
-    for folder in (TMP, HOME, "/dev/shm"):
+    for folder in WRITABLE:
         options += ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", folder]
-    return [*options, "--remount-ro", "/dev", "--remount-ro", "/"]
+    # Pages of /dev/zero that processes share would belong to none of them, and count nowhere.
+    return [*options, "--ro-bind", "/dev/null", "/dev/zero", "--remount-ro", "/dev", "--remount-ro", "/"]
 
 
 def _own_python() -> list[str]:

@@ -16,7 +16,7 @@ class Limits:
         processes: that run at a time, threads included.
         files: open in one process.
         file_bytes: of one file.
-        disk: bytes of each folder that can be written to.
+        disk: bytes of each folder that can be written to, and ``names`` the files in all of them.
         reply: bytes of one answer, and ``header`` those of its JSON.
         replies: bytes of all answers to one question.
         slack: bytes of address space beyond a question's memory, which threads reserve and do not use.
@@ -30,6 +30,7 @@ class Limits:
     files: int = 256
     file_bytes: int = 32 << 20
     disk: int = 64 << 20
+    names: int = 20_000
     reply: int = 16 << 20
     header: int = 2 << 20
     replies: int = 64 << 20

@@ -101,6 +101,9 @@ class Sandbox:
 
     def _start(self) -> None:
         self.place = self.stack.enter_context(launch.place(self.mode))
+        if self.place.uid is not None:  # no sandbox that runs beside this one reads what its own questions may not need
+            os.chown(self.stage, -1, self.place.uid)
+            self.stage.chmod(0o750)
         ours, theirs = replies.pair()
         self.control = Line(ours, lambda: None)
         paths = launch.paths(self.mode, self.stage)
@@ -139,11 +142,14 @@ class Sandbox:
 
     def _watch(self) -> None:
         assert self.process is not None
-        memory, threads = watch.taken(watch.members(self.process.pid))
+        members = watch.members(self.process.pid)
+        memory, threads = watch.taken(members)
         if memory > self.memory + MEMORY_OF_A_WORKER:
             raise TooMuchError(f"used more than {self.memory >> 20} MB of memory")
         if threads > self.limits.processes + 8:
             raise TooMuchError(f"started more than {self.limits.processes} processes")
+        if self.mode == "bubblewrap" and members[1:] and watch.names(members[1], launch.WRITABLE) > self.limits.names:
+            raise TooMuchError(f"made more than {self.limits.names:,} files")
 
     def end(self) -> None:
         """End every process of the sandbox and remove what it left."""

@@ -7,11 +7,13 @@ import ctypes
 import functools
 import itertools
 import os
+import re
 import subprocess
 from pathlib import Path
 
 # Removing one of each kind: the function of the C library, and what stands between its number and IPC_RMID, 0.
 KINDS = {"shm": ("shmctl", ()), "sem": ("semctl", (0,)), "msg": ("msgctl", ())}
+_numbers = itertools.count()
 
 
 @functools.cache
@@ -39,16 +41,18 @@ def _clear(place: str, uid: int) -> None:
     """Remove a user's files and folders from a place, with all that is in them.
 
     A folder is moved to where root alone may go, and the folders in it beside it: that follows no link, gives nobody the time
-    to put another folder in the way, and takes as long for folders in folders as for folders side by side.
+    to put another folder in the way, and takes as long for folders in folders as for folders side by side. A submission that
+    runs beside this one may still fill a folder that it holds open: that stays on the heap for who tidies up next.
     """
     here = os.open(place, os.O_DIRECTORY | os.O_NOFOLLOW)
-    heap = f".lmcore-{os.getpid()}"
-    names = (f"{heap}/{number}" for number in itertools.count())
+    heap = f".lmcore-{os.getpid()}-{uid}"
+    names = (f"{heap}/{number}" for number in _numbers)
     try:
-        own = [entry for entry in os.scandir(here) if entry.stat(follow_symlinks=False).st_uid == uid]
+        own = [entry for entry in os.scandir(here) if _left(entry, uid)]
         if not own:
             return
-        os.mkdir(heap, 0o700, dir_fd=here)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(heap, 0o700, dir_fd=here)
         todo = []
         for entry in own:
             todo += _take(entry, here, here, next(names))
@@ -60,19 +64,31 @@ def _clear(place: str, uid: int) -> None:
                     todo += _take(entry, folder, here, next(names))
             finally:
                 os.close(folder)
-            os.rmdir(name, dir_fd=here)
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=here)
     finally:
         with contextlib.suppress(OSError):
             os.rmdir(heap, dir_fd=here)
         os.close(here)
 
 
+def _left(entry: os.DirEntry, uid: int) -> bool:
+    """Whether something belongs to a user, or is the heap of a process that is gone."""
+    try:
+        owner = entry.stat(follow_symlinks=False).st_uid
+    except OSError:  # somebody else's, gone since
+        return False
+    heap = re.fullmatch(r"\.lmcore-(\d+)-\d+", entry.name)
+    return owner == uid or (owner == os.geteuid() and heap is not None and not os.path.exists(f"/proc/{heap[1]}"))
+
+
 def _take(entry: os.DirEntry, folder: int, here: int, name: str) -> list[str]:
-    """Remove a file; move a folder away, and say where it is now."""
-    if entry.is_dir(follow_symlinks=False):
-        os.rename(entry.name, name, src_dir_fd=folder, dst_dir_fd=here)
-        return [name]
-    os.unlink(entry.name, dir_fd=folder)
+    """Remove a file; move a folder away, and say where it is now. What changes meanwhile is left alone."""
+    with contextlib.suppress(OSError):
+        if entry.is_dir(follow_symlinks=False):
+            os.rename(entry.name, name, src_dir_fd=folder, dst_dir_fd=here)
+            return [name]
+        os.unlink(entry.name, dir_fd=folder)
     return []
 
 

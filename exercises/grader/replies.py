@@ -32,11 +32,13 @@ class LineError(ValueError):
 
 
 class Line:
-    """A socket to a process that is not trusted. While it waits, it calls ``watch``, which may raise."""
+    """A socket to a process that is not trusted. Every :data:`TICK`, whether something comes or not, it calls ``watch``, which
+    may raise."""
 
     def __init__(self, ours: socket.socket, watch: Callable[[], None]) -> None:
         ours.setblocking(False)
         self.socket, self.watch = ours, watch
+        self.watched = time.monotonic()
 
     def send(self, data: bytes, deadline: float) -> None:
         """Write all of ``data``, or raise :class:`GoneError` or :class:`LateError`."""
@@ -108,9 +110,12 @@ class Line:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise LateError
-            if poll.poll(max(1, min(left, TICK) * 1000)):
+            ready = poll.poll(max(1, min(left, TICK) * 1000))
+            if time.monotonic() > self.watched + TICK:
+                self.watch()
+                self.watched = time.monotonic()
+            if ready:
                 return
-            self.watch()
 
 
 def answer(record: Any, arguments: int) -> Answer:

@@ -1,13 +1,14 @@
 """Running a student's code where it can do no harm: cells and inputs go in, answers come out.
 
-:func:`run` starts a sandbox with a worker in it, which imports torch once and forks a child for each question. There are two
-passes: first the public cases of all questions, then the hidden ones. What anybody is shown comes from the first pass, so no
-code that has seen a hidden input can send it out that way.
+:func:`run` starts a sandbox with a worker in it, which imports torch once and forks a child for each question; questions that
+need other parts of the package have another sandbox. There are two passes over all of them: first the public cases, then the
+hidden ones. What anybody is shown comes from the first pass, so no code that has seen a hidden input can send it out that way.
 
 What the sandbox sends is values, compared by the grader with expected ones that never went in. Code that takes over its
 worker can thus make up answers, which it could have returned in the first place.
 """
 
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -58,15 +59,16 @@ def run(cells: Sequence[str], questions: Sequence[Question], isolation: Isolatio
     runs = [Run([SKIPPED] * len(question.cases)) for question in questions]
     # Questions whose probes need the same rooms of the package share a sandbox; what no question asks for is not there.
     rooms = [staging.rooms(question.probe) for question in questions]
-    for files in dict.fromkeys(rooms):
-        chosen = [(question, one) for question, one, own in zip(questions, runs, rooms, strict=True) if own == files]
-        extra = staging.data(question.probe for question, _ in chosen)
-        with Sandbox(isolation.name, files, extra, limits) as sandbox:
-            notebook = _Notebook(cells, sandbox, limits)
-            for public in (True, False):
-                for question, one in chosen:
-                    if not one.over:
-                        notebook.ask(question, one, public)
+    with contextlib.ExitStack() as stack:
+        notebooks = {}
+        for files in dict.fromkeys(rooms):
+            extra = staging.data(question.probe for question, own in zip(questions, rooms, strict=True) if own == files)
+            sandbox = stack.enter_context(Sandbox(isolation.name, files, extra, limits))
+            notebooks[files] = _Notebook(cells, sandbox, limits)
+        for public in (True, False):
+            for question, one, files in zip(questions, runs, rooms, strict=True):
+                if not one.over:
+                    notebooks[files].ask(question, one, public)
     return runs
 
 

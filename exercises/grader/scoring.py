@@ -2,10 +2,10 @@
 hidden case."""
 
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
-from exercises.grader.apart import apart
+from exercises.grader.apart import TooMuchError, apart
 from exercises.grader.record import QuestionRecord
 from lmcore.check.diagnose import diagnose
 from lmcore.check.question import Question
@@ -15,6 +15,7 @@ from lmcore.check.run import Answer
 PARTIAL = 0.5
 # How long our own comparing may take: what came back may be made to be slow to compare, or to show.
 SECONDS = 30.0
+TOO_MUCH = "a value that takes too much time or memory to compare or to show"
 # How a note begins that says that not the student but the grader failed. Such a record is not kept for the next run.
 OUR_FAULT = "The grader failed on this question"
 
@@ -36,12 +37,20 @@ def score(
 ) -> QuestionRecord:
     """The record of a question whose cases were run: one answer per case, in their order.
 
-    Values come from a stranger, so they are compared and shown in a process of its own (:func:`exercises.grader.apart.apart`).
+    Values come from a stranger, so they are compared and shown in a process of its own (:func:`exercises.grader.apart.apart`);
+    where that takes too long or too much memory, none of them counts.
 
     Raises:
-        ValueError: that took too long or too much memory, or there are not as many answers as cases.
+        ValueError: there are not as many answers as cases.
     """
-    found = apart(_compare, question, list(answers), seconds=SECONDS)
+    try:
+        found = apart(_compare, question, list(answers), seconds=SECONDS)
+    except TooMuchError:
+        answers = [
+            replace(one, status="unsupported", value=None, message=TOO_MUCH) if one.value is not None else one
+            for one in answers
+        ]
+        found = apart(_compare, question, list(answers), seconds=SECONDS)
     passed = [ok for _, _, ok in found["cases"]]
     died = any(answer.status == "died" for answer in answers)
     return QuestionRecord(

@@ -6,7 +6,8 @@ A number, string, list or ``None`` is itself in JSON. Everything else is an obje
     {"bytes": 0}   {"tensor": ["float32", [2, 3], 1]}   {"array": ["int64", [5], 2]}
 
 where the last number is the index of a block of raw, little-endian bytes that follows the JSON (:func:`encode`) or stands
-beside it in base64 (:func:`encode_text`). The reader checks every field, because what it reads may come from a stranger.
+beside it in base64 (:func:`encode_text`). The reader checks every field, because what it reads may come from a stranger: a
+block belongs to one value alone, so that nothing read is much larger than what came.
 """
 
 import base64
@@ -14,6 +15,7 @@ import binascii
 import json
 import math
 import struct
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from lmcore.check.values import ARRAY_DTYPES, DEEPEST, TENSOR_DTYPES, plain
 LARGEST_HEADER = 16 << 20
 LARGEST_BODY = 256 << 20
 LENGTH = struct.Struct("<IQ")
+ALIKE = 100  # keys that may share a hash: with very many, a dictionary takes minutes to build
 
 
 class WireError(ValueError):
@@ -99,7 +102,7 @@ def _load(data: bytes | str) -> dict:
 
 def _read(head: dict, blocks: list[bytes]) -> Any:
     try:
-        return _value(head["value"], blocks, 0)
+        return _value(head["value"], dict(enumerate(blocks)), 0)
     except WireError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, RuntimeError) as error:
@@ -137,7 +140,7 @@ def _node(value: Any, blocks: list[bytes]) -> Any:
     return {"array": [str(value.dtype), list(value.shape), _block(value.tobytes(), blocks)]}
 
 
-def _value(node: Any, blocks: list[bytes], depth: int) -> Any:
+def _value(node: Any, blocks: dict[int, bytes], depth: int) -> Any:
     if depth > DEEPEST:
         raise WireError(f"data nested more than {DEEPEST} levels deep")
     if node is None or isinstance(node, bool | int | str):
@@ -150,23 +153,33 @@ def _value(node: Any, blocks: list[bytes], depth: int) -> Any:
     if kind == "float" and isinstance(content, str):
         return float(content)
     if kind == "bytes" and _natural(content):
-        return blocks[content]
+        return blocks.pop(content)
     if kind in ("tensor", "array"):
         return _array(kind, content, blocks)
     items = {"tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict}
     if kind in items and isinstance(content, list):
         if kind == "dict":
-            return {_value(key, blocks, depth + 1): _value(item, blocks, depth + 1) for key, item in content}
-        return items[kind](_value(item, blocks, depth + 1) for item in content)
+            pairs = [(_value(key, blocks, depth + 1), _value(item, blocks, depth + 1)) for key, item in content]
+            _check_hashes([key for key, _ in pairs])
+            return dict(pairs)
+        values = [_value(item, blocks, depth + 1) for item in content]
+        if kind != "tuple":
+            _check_hashes(values)
+        return items[kind](values)
     raise WireError(f"unknown kind {kind!r}")
 
 
-def _array(kind: str, content: Any, blocks: list[bytes]) -> Any:
+def _check_hashes(keys: list[Any]) -> None:
+    if len(keys) > ALIKE and max(Counter(map(hash, keys)).values()) > ALIKE:
+        raise WireError(f"more than {ALIKE} keys of the same hash")
+
+
+def _array(kind: str, content: Any, blocks: dict[int, bytes]) -> Any:
     dtype, shape, index = content
     natural = isinstance(shape, list) and all(_natural(n) and n < 2**31 for n in [*shape, index])
     if not natural or len(shape) > 16:
         raise WireError(f"bad shape {shape!r} or block {index!r}")
-    raw, count = bytearray(blocks[index]), math.prod(shape)
+    raw, count = bytearray(blocks.pop(index)), math.prod(shape)
     size = TENSOR_DTYPES[dtype].itemsize if kind == "tensor" else ARRAY_DTYPES[dtype].itemsize
     if count * size != len(raw):
         raise WireError(f"{len(raw)} bytes do not fill shape {shape} of {dtype}")
