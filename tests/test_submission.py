@@ -162,3 +162,20 @@ def test_what_was_run_and_saved_can_be_packed_however_it_is_written(folder, monk
     exec(compile(run, "of-a-kernel.py", "exec"), namespace)
     (folder / "exercises.md").write_text(f"{text}\n```{{code-cell}} ipython3\n{WRITTEN[how]}\n```\n", encoding="utf-8")
     assert pack_submission("ch02_tokens", student="A").answers["count_pairs"] == "written"
+
+
+def test_a_helper_that_a_later_cell_replaces_is_named(folder):
+    path = folder / "exercises.md"
+    write_answer(path, "count_pairs", "return [scale(word) for word in words]")
+    text = path.read_text(encoding="utf-8")
+    cell = "\n```{{code-cell}} ipython3\n{}\n```\n".format
+    first = text.index("```{code-cell}")
+    before = cell("def scale(x):\n    return x\nword = 1")
+    path.write_text(text[:first] + before + text[first:], encoding="utf-8")
+    assert pack_submission("ch02_tokens", student="A").problems == ()
+    after = cell("word = 2\ndef scale(x):\n    return 2 * x")
+    path.write_text(text[:first] + before + text[first:] + after, encoding="utf-8")
+    (problem,) = pack_submission("ch02_tokens", student="A").problems
+    assert problem.startswith("count_pairs uses scale, which is defined in code cells 1, ")
+    path.write_text(text + cell("def scale(x):\n    return x"), encoding="utf-8")
+    assert pack_submission("ch02_tokens", student="A").problems == (), "one below it, which a check had to wait for"

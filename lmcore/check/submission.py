@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import dis
 import inspect
 import json
 import os
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from lmcore import __version__
@@ -153,18 +155,48 @@ def _functions(name: str, ran: object) -> list[tuple[str, Callable]]:
 
 def _state(book: Notebook) -> tuple[dict[str, str], list[str]]:
     """For each exercise: written, not written yet, or missing; and what would keep a cell from being graded."""
-    last: dict[str, ast.stmt] = {}
+    found: dict[str, list[tuple[int, ast.stmt]]] = {}  # where each name is defined: the number of a cell, and the statement
     problems = []
     for number, cell in enumerate(book.code, start=1):
         try:
-            last |= cell.definitions()
+            for name, node in cell.definitions().items():
+                found.setdefault(name, []).append((number, node))
         except SyntaxError as error:
             where = f"code cell {number}" + (f" ({cell.exercise})" if cell.exercise else "")
             problems.append(f"{where} is not valid Python (line {error.lineno}: {error.msg}) and cannot be graded")
     answers = {}
     for name in [cell.exercise for cell in book.code if cell.exercise]:
-        answers[name] = "missing" if name not in last else "not written yet" if is_stub(last[name]) else "written"
+        if name not in found:
+            answers[name] = "missing"
+            continue
+        number, node = found[name][-1]
+        answers[name] = "not written yet" if is_stub(node) else "written"
+        problems += _replaced(name, number, node, found)
     return answers, problems
+
+
+def _replaced(name: str, number: int, node: ast.stmt, found: Mapping[str, list[tuple[int, ast.stmt]]]) -> list[str]:
+    """What an answer uses and a cell further down defines once more. A check may have run before that cell; grading runs all
+    cells first."""
+    problems = []
+    try:
+        code = compile(ast.Module([node], []), "cell", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+    for used in sorted(_globals(code) - {name}):
+        places = found.get(used, [])
+        if len({ast.unparse(one) for _, one in places}) > 1 and places[0][0] <= number < places[-1][0]:
+            cells = ", ".join(str(place) for place in dict.fromkeys(place for place, _ in places))
+            problems.append(
+                f"{name} uses {used}, which is defined in code cells {cells}. All cells are run before an answer is graded, so "
+                "the last counts: give them different names, or run all cells and check again"
+            )
+    return problems
+
+
+def _globals(code: CodeType) -> set[str]:
+    names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return names.union(*(_globals(part) for part in code.co_consts if isinstance(part, CodeType)))
 
 
 def _write(path: Path, files: Mapping[str, dict]) -> None:
