@@ -39,7 +39,7 @@ SHORT = 1.0  # seconds for what stands below a statement that was stopped
 SHORTEST = 0.05  # seconds for a cell, whatever the cells above have used
 # Their first use imports parts of torch, which takes two seconds, and twice that while calls are looked at. A notebook has done
 # that once; here each process must, and the call in which it happens would be out of time.
-SLOW_TO_IMPORT = re.compile(r"\boptim\b|\bcheckpoint\b|torch\.func\b|\bjacrev\b")
+SLOW_TO_IMPORT = re.compile(r"\boptim\b|\bcheckpoint\b|torch\.func\b|\bjacrev\b|\buse_deterministic_algorithms\b")
 # What a cell gives to others: it is run also below a statement that was stopped.
 DEFINES = (
     *(ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef),
@@ -64,6 +64,7 @@ def serve(pipe: socket.socket) -> None:
     while (args := receive(pipe)) is not None:
         sys.setprofile(None)  # one that a cell has left on would keep the check from looking at calls
         threading.setprofile(None)  # type: ignore[arg-type]
+        torch.set_num_threads(1)  # a cell may have asked for more than there are processors
         answer = run_case(function, Case(args, ""), probe=job["probe"], seconds=job["seconds"], ready=tuple(job["ready"]))
         data = wire.encode(answer.record())
         if len(data) > job["reply"]:
