@@ -238,6 +238,8 @@ def test_a_shape_is_shown_where_the_numbers_do_not_show_it():
     assert show(torch.zeros(0, 3)) == "tensor([], shape=(0, 3))"
     assert show(torch.zeros(0)) == "tensor([])"
     assert "shape" not in show(torch.zeros(3, 2))
+    assert show(torch.ones([1] * 5)) == "tensor([1.], shape=(1, 1, 1, 1, 1))"
+    assert show(torch.zeros([3] * 12)).endswith("], shape=(3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3))")
     for shape in [(1000,), (4, 5, 6), (2, 3, 4, 5), (300, 2)]:
         assert show(torch.rand(shape)).endswith(f"], shape={shape})")
         assert show(np.random.default_rng(0).random(shape)).endswith(f"], shape={shape})")

@@ -11,6 +11,7 @@ import torch
 
 WIDTH = 84  # columns of a line
 LONGEST = 360  # characters of an array; of a longer one the middle is left out
+MOST_AXES = 4  # of an array that is shown in nested brackets; every further one would double what is shown, and the time
 
 
 def type_name(value: Any) -> str:
@@ -97,13 +98,14 @@ def _enclosed(before: str, items: Sequence[str], after: str, column: int, apart:
 
 def _array_text(numbers: np.ndarray, shape: Sequence[int], prefix: str) -> str:
     text = _numbers(numbers.tobytes(), numbers.dtype.str, numbers.shape, prefix)
-    unseen = "..." in text or (not numbers.size and len(shape) > 1)  # the numbers do not show the shape
+    # Whether the numbers do not show the shape.
+    unseen = "..." in text or (not numbers.size and len(shape) > 1) or len(shape) > MOST_AXES
     return f"{text}, shape={tuple(shape)}" if unseen else text
 
 
 @lru_cache(maxsize=4096)  # the proof of a bank shows the same input and the same output again and again
 def _numbers(raw: bytes, dtype: str, shape: tuple[int, ...], prefix: str) -> str:
-    numbers = np.ndarray(shape, dtype, raw)
+    numbers = np.ndarray(shape if len(shape) <= MOST_AXES else math.prod(shape), dtype, raw)
     options: dict[str, Any] = {"precision": 4, "suppress_small": True, "max_line_width": WIDTH, "prefix": prefix}
     text = np.array2string(numbers, separator=", ", threshold=LONGEST, **options)
     for edge in (3, 2, 1):
