@@ -108,7 +108,7 @@ def test_what_a_cell_defines_below_an_error_counts_and_torch_may_print(isolation
     assert [answer.error for answer in refused.answers] == ["ReadyMadeError"] * 2
     assert floored.notes == [
         "cell 1, line 1 raised ModuleNotFoundError: No module named 'no_such_package'",
-        "cell 2, line 2 was stopped after 0.5 s",
+        "cell 2, line 2 was stopped: it takes too long",
     ]
 
 
@@ -166,7 +166,7 @@ def test_what_a_notebook_can_do_costs_no_more_than_its_statement(isolation: Isol
         "cell 1, line 1 raised ModuleNotFoundError: No module named 'google'",
         "cell 6 raised SyntaxError: 'return' outside function (cell 6, line 1)",
         "cell 7 raised SyntaxError: nonlocal declaration not allowed at module level (cell 7, line 2)",
-        "cell 8, line 2 was stopped after 1 s",
+        "cell 8, line 2 was stopped: it takes too long",
     ], "what follows from an error is not said"
 
 
@@ -414,7 +414,7 @@ def test_cells_that_end_their_process_are_left_there() -> None:
     f, g = run(cells, question("f", 1, hidden=(2,)), question("g", 1, hidden=(2,)), isolation=BUBBLEWRAP or choose(trust=True))
     assert [answer.value for answer in f.answers + g.answers] == [-1, -2, 2, 4], "what a cell defines below counts"
     said = "cell 1, line 4 ended its process; this cell was left there"
-    assert f.notes == [said, "cell 3, line 1 was stopped after 1 s"]
+    assert f.notes == [said, "cell 3, line 1 was stopped: it takes too long"]
 
 
 @needs_bubblewrap

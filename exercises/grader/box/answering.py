@@ -139,7 +139,7 @@ class _Cells:
                     send(self.pipe, {"at": (number, at, statements[at].lineno)})
                     self._execute(statements[at], where)
         except TimeLimitError:
-            self.notes.append(f"{where}, line {statements[at].lineno} was stopped after {seconds:.2g} s")
+            self.notes.append(f"{where}, line {statements[at].lineno} was stopped: it takes too long")
             if seconds > min(SHORT, self.job["seconds_for_a_cell"]) / 2:  # else a later process may have time for it
                 self.slow.append((number, at))
             return at + 1, True
