@@ -89,7 +89,11 @@ def table(folder: str) -> str:
     lines = ["| the hint | at first: pack | grader | now: pack | grader |", "|---|--:|--:|--:|--:|"]
     for verdict, words in [*VERDICTS.items(), ("", "is none, as the answer passes")]:
         counts = [sum(one[f"{by}_verdict"] == verdict for one in judged) for judged, by in columns]
-        lines.append("| " + " | ".join([words, *(f"{n} ({100 * n / len(now):.0f} %)" for n in counts)]) + " |")
+        lines.append(
+            "| "
+            + " | ".join([words, *(f"{n}\N{NO-BREAK SPACE}({100 * n / len(now):.0f}\N{NO-BREAK SPACE}%)" for n in counts)])
+            + " |"
+        )
     return "\n".join(lines)
 
 
