@@ -85,7 +85,7 @@ def test_other_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0 or not LINUX, reason="a user of its own for a sandbox is what root can give")
 def test_a_container_whose_bank_everybody_can_read_is_refused(tmp_path: Path) -> None:
-    open_to_all = Path(tempfile.mkdtemp(prefix="lmcore-test-"))
+    open_to_all = Path(tempfile.mkdtemp(prefix="test-lmcore-"))
     try:
         open_to_all.chmod(0o755)
         assert launch.readable(open_to_all)
@@ -279,6 +279,19 @@ def test_every_staged_probe_can_be_imported() -> None:
             shutil.rmtree(folder)
 
 
+def test_a_staged_folder_is_for_nobody_else_at_any_time() -> None:
+    folder = staging.stage([])
+    try:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        staging.let_in(folder, None)
+        assert folder.stat().st_mode & 0o777 == 0o700
+        if os.geteuid() == 0:
+            staging.let_in(folder, 61_000)
+            assert (folder.stat().st_mode & 0o777, folder.stat().st_gid) == (0o750, 61_000)
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_packages_are_those_that_lmcore_needs() -> None:
     found = set(staging.packages())
     assert {"torch", "numpy", "scipy", "sklearn", "matplotlib", "IPython", "typing_extensions.py"} <= found
@@ -295,7 +308,7 @@ def test_two_sandboxes_never_share_a_user() -> None:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Not in pytest's own folder, which is for its owner alone."""
-    made = Path(tempfile.mkdtemp(prefix="lmcore-test-"))
+    made = Path(tempfile.mkdtemp(prefix="test-lmcore-"))
     yield made
     shutil.rmtree(made)
 

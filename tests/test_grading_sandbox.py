@@ -370,7 +370,7 @@ IN_EVERY_WAY = ("exits", "sleeps", "grows", "grows_in_many", "haunts", "kills", 
 @pytest.fixture
 def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder for temporary files, which nobody else uses, and which every user can see."""
-    folder = Path(tempfile.mkdtemp(prefix="lmcore-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="test-lmcore-"))
     folder.chmod(0o755)
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder

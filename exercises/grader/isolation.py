@@ -114,6 +114,7 @@ def _try(mode: str) -> str | None:
     box = launch.paths(mode, folder)[0]
     try:
         with launch.place(mode) as here:
+            staging.let_in(folder, here.uid)
             done = subprocess.run(
                 [*launch.command(mode, folder, here, Limits()), *launch.python(mode), "-c", WORKS, box, NO_FILTER],
                 env=launch.environment(mode, here),

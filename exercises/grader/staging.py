@@ -4,6 +4,7 @@ import ast
 import functools
 import importlib.metadata
 import importlib.util
+import os
 import re
 import shutil
 import tempfile
@@ -84,16 +85,24 @@ def rooms(probe: str) -> frozenset[Path]:
 
 
 def stage(files: Iterable[Path]) -> Path:
-    """A new folder that everybody may read, with ``box`` and these files of ``lmcore``; whoever asked removes it."""
+    """A new folder with ``box`` and these files of ``lmcore``, which only its owner may enter (see :func:`let_in`); whoever
+    asked removes it."""
     folder = Path(tempfile.mkdtemp(prefix="lmcore-sandbox-"))
     shutil.copytree(BOX, folder / "box", ignore=shutil.ignore_patterns("__pycache__"))
     for path in files:
         target = folder / "lmcore" / path.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
-    for path in [folder, *folder.rglob("*")]:
+    for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
+
+
+def let_in(folder: Path, uid: int | None) -> None:
+    """Let the user of one sandbox into its folder, and of no other: that holds what its questions may need, and theirs not."""
+    if uid is not None:
+        os.chown(folder, -1, uid)
+        folder.chmod(0o750)
 
 
 @functools.cache
