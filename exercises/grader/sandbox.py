@@ -2,8 +2,8 @@
 
 :func:`run` starts a sandbox with a worker in it, which imports torch once and forks a child for each question; questions that
 need other parts of the package have another sandbox. There are two passes over all of them: first the public cases, then the
-hidden ones. What anybody is shown comes from the first pass, so code that has seen a
-hidden input has no such way to its own student.
+hidden ones. What anybody is shown comes from the first pass, so code that has seen a hidden input has no such way to its own
+student.
 
 What the sandbox sends is values, compared by the grader with expected ones that never went in. Code that takes over its
 worker can thus make up answers, which it could have returned in the first place.
