@@ -2,10 +2,8 @@
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -52,34 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from exercises.grader.isolation import IsolationError
 
     try:
-        with _ctrl_c():
-            return _grade(chosen)
+        return _grade(chosen)
     except KeyboardInterrupt:
         print("\nstopped: what is graded is kept; the same command goes on with the rest", file=sys.stderr)
         return 130
     except (ValueError, OSError, IsolationError) as error:
         return _error(str(error))
-
-
-@contextmanager
-def _ctrl_c() -> Iterator[None]:
-    """Python drops an exception where it forks, and grading forks often: a Ctrl+C that was dropped is given again."""
-    before = sys.unraisablehook
-
-    def again(unraisable: "sys.UnraisableHookArgs") -> None:
-        if unraisable.exc_type is KeyboardInterrupt:
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-        else:
-            before(unraisable)
-
-    alarm = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    sys.unraisablehook = again
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        sys.unraisablehook = before
-        signal.signal(signal.SIGALRM, alarm)
 
 
 def _error(text: str) -> int:

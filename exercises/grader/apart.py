@@ -20,6 +20,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from exercises.grader.forking import uninterrupted
+
 RESULT = 64 << 20  # bytes of JSON that may come back
 
 _forking = threading.Lock()
@@ -39,33 +41,33 @@ def apart(function: Callable[..., Any], *args: Any, seconds: float = 10, memory:
         ValueError: the function raised; the message is that of its ``ValueError``, or names the error.
     """
     ours, theirs = os.pipe()
+    child, over = 0, False
     try:
-        with _forking, warnings.catch_warnings():
-            # Python 3.12 warns of fork where there are threads. The child takes no lock but those Python makes anew.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            child = os.fork()
-    except BaseException:
-        os.close(ours)
-        os.close(theirs)
-        raise
-    if child == 0:
-        _answer(theirs, function, args, seconds, memory)
-    os.close(theirs)
-    over = False
-    try:
+        with uninterrupted():
+            try:
+                child = _fork(theirs, function, args, seconds, memory)
+            finally:
+                os.close(theirs)
         said = _read(ours, time.monotonic() + seconds)
         over = True
     finally:
         os.close(ours)
-        if not over:
+        if child and not over:
             os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
+        status = os.waitpid(child, 0)[1] if child else 0
     if not said:
         raise TooMuchError(_ending(status))
     kind, content = json.loads(said)
     if kind == "value":
         return content
     raise (TooMuchError if kind == "too much" else ValueError)(content)
+
+
+def _fork(pipe: int, *work: Any) -> int:
+    with _forking, warnings.catch_warnings():
+        # Python 3.12 warns of fork where there are threads. The child takes no lock but those Python makes anew.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork() or _answer(pipe, *work)
 
 
 def _read(pipe: int, deadline: float) -> bytes:

@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Generic, NoReturn, TypeVar, cast
 
+from exercises.grader.forking import uninterrupted
+
 T = TypeVar("T")
 
 # A process that is told to stop first tidies up: it ends its sandbox and removes what lies there.
@@ -45,8 +47,9 @@ def each(work: Callable[[T], str], items: Sequence[T], jobs: int, seconds: float
         while waiting or running:
             while waiting and len(running) < jobs:
                 item = waiting.pop()
-                ours, process = _start(work, item)
-                running[ours] = _Job(item, process, time.monotonic() + seconds)
+                with uninterrupted():
+                    ours, process = _start(work, item)
+                    running[ours] = _Job(item, process, time.monotonic() + seconds)
             patience = min(job.deadline for job in running.values()) - time.monotonic()
             done = cast(list[Connection], wait(list(running), timeout=max(0.0, patience)))
             late = [ours for ours, job in running.items() if ours not in done and job.deadline <= time.monotonic()]
