@@ -8,22 +8,19 @@ from contextlib import contextmanager
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl+C and the request to end, if they come in this block, are heard after it.
+    """A Ctrl+C that comes in this block is heard after it.
 
     Beside a fork Python calls functions, and one of them gives back the lock of ``logging``. What a signal raises in them is
-    dropped: the signal is lost, and the lock is held for ever. Only the main thread hears signals; in others this does nothing.
+    dropped: the Ctrl+C is lost, and the lock is held for ever. Only the main thread hears it; in others this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, lambda late, _: came.append(late))
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for late in came:
-            signal.raise_signal(late)
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
