@@ -279,6 +279,18 @@ def test_every_staged_probe_can_be_imported() -> None:
             shutil.rmtree(folder)
 
 
+def test_a_sandbox_that_is_told_to_end_while_its_files_are_copied_leaves_none(monkeypatch, tmp_path) -> None:
+    def ended(*_):
+        assert list(tmp_path.glob("*/box"))
+        raise SystemExit(1)
+
+    monkeypatch.setattr(staging.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(staging.shutil, "copyfile", ended)
+    with pytest.raises(SystemExit):
+        staging.stage([])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_staged_folder_is_for_nobody_else_at_any_time() -> None:
     folder = staging.stage([])
     try:

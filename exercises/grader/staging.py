@@ -88,13 +88,17 @@ def stage(files: Iterable[Path]) -> Path:
     """A new folder with ``box`` and these files of ``lmcore``, which only its owner may enter (see :func:`let_in`); whoever
     asked removes it."""
     folder = Path(tempfile.mkdtemp(prefix="lmcore-sandbox-"))
-    shutil.copytree(BOX, folder / "box", ignore=shutil.ignore_patterns("__pycache__"))
-    for path in files:
-        target = folder / "lmcore" / path.relative_to(PACKAGE)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-    for path in folder.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    try:
+        shutil.copytree(BOX, folder / "box", ignore=shutil.ignore_patterns("__pycache__"))
+        for path in files:
+            target = folder / "lmcore" / path.relative_to(PACKAGE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        for path in folder.rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    except BaseException:  # told to end, for one
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 
