@@ -280,7 +280,7 @@ def test_every_staged_probe_can_be_imported() -> None:
 
 
 def test_a_sandbox_that_is_told_to_end_while_its_files_are_copied_leaves_none(monkeypatch, tmp_path) -> None:
-    def ended(*_):
+    def ended(*_, **__):
         assert list(tmp_path.glob("*/box"))
         raise SystemExit(1)
 
