@@ -67,7 +67,8 @@ def _fork(pipe: int, *work: Any) -> int:
     with _forking, warnings.catch_warnings():
         # Python 3.12 warns of fork where there are threads. The child takes no lock but those Python makes anew.
         warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork() or _answer(pipe, *work)
+        child = os.fork()
+    return child or _answer(pipe, *work)
 
 
 def _read(pipe: int, deadline: float) -> bytes:
