@@ -204,6 +204,24 @@ def test_what_torch_imports_late_is_not_on_the_clock_and_nothing_is_compiled(iso
     assert looks.answers[0].value is True
 
 
+LOADED = """
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+WORKERS = dict(num_workers=2, persistent_workers=True, prefetch_factor=4, multiprocessing_context="fork")
+
+def loaded(x):
+    batches = DataLoader(TensorDataset(x), 2, False, drop_last=True, timeout=30, **WORKERS)
+    return [float(part.sum()) for (part,) in batches], isinstance(batches, DataLoader)
+"""
+
+
+def test_a_loader_with_processes_of_its_own_does_without(isolation: Isolation) -> None:
+    """They would share memory through files and sockets, and a sandbox has neither."""
+    (one,) = run([LOADED], question("loaded", torch.arange(5.0)), isolation=isolation, limits=Limits(cell=60.0, cells=60.0))
+    assert one.answers[0].value == ([1.0, 5.0], True), one
+
+
 LITTERED = ("/tmp", "/var/tmp", "/dev/shm")
 HOSTILE = """
 import ctypes, os, signal, socket, sys, time

@@ -1,13 +1,16 @@
 """Harmless replacements for what only a notebook has, and for what a student's cells call beside their answers."""
 
 import builtins
+import functools
+import inspect
 import os
 import socket
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 import lmcore.check
 
@@ -54,6 +57,24 @@ def _as_it_is(model: Any = None, **how: Any) -> Any:
     return model or _as_it_is
 
 
+# What a loader is asked for its processes. They share memory through files and sockets, of which there are none.
+WORKERS = ("num_workers", "timeout", "prefetch_factor", "persistent_workers", "multiprocessing_context")
+
+
+def _alone(start: Callable[..., None]) -> Callable[..., None]:
+    """The start of a loader of data, without processes of its own."""
+    takes = inspect.signature(start)
+
+    @functools.wraps(start)
+    def started(*args: Any, **how: Any) -> None:
+        asked = takes.bind(*args, **how)
+        for name in WORKERS:
+            asked.arguments.pop(name, None)
+        start(*asked.args, **asked.kwargs)
+
+    return started
+
+
 class End:
     """One end of a pipe, with what asyncio asks of a socket: no socket is to be had in a sandbox."""
 
@@ -81,6 +102,7 @@ def put(blocked: Iterable[str]) -> dict[str, Any]:
     for name in ("help", "exit", "quit"):  # of a Python that people type into
         setattr(builtins, name, quiet)
     torch.compile = _as_it_is  # type: ignore[assignment]  # it needs a compiler
+    DataLoader.__init__ = _alone(DataLoader.__init__)  # type: ignore[method-assign]
     socket.socketpair = _pair  # type: ignore[assignment]
     builtins.input = lambda *prompt: ""  # nobody types
     return {"display": quiet, "get_ipython": builtins.get_ipython}  # type: ignore[attr-defined]
