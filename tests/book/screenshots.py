@@ -231,7 +231,7 @@ def instructor(folder: Path, handed: Path) -> None:
     assert done.returncode == 0, "grading failed"
     grades = folder / "week 2-grades"
     for name, path, height in (
-        ("report", grades / "report.html", 1150),
+        ("report", grades / "report.html", 1250),
         ("feedback", grades / "feedback/grace-hopper.html", 950),
     ):
         for theme in ("light", "dark"):

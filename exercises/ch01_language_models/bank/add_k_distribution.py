@@ -75,8 +75,8 @@ def always_one(counts, k, vocabulary):
 
 
 def size_of_seen(counts, k, vocabulary):
-    """V was taken to be the number of words seen after this context. Every word of the vocabulary gets k, seen
-    here or not."""
+    """The denominator has k only for the words that were seen after this context; where none was, you divide by 0. Every word
+    of the vocabulary gets k, seen here or not."""
     total = sum(counts.values()) + k * len(counts)
     return {word: (counts.get(word, 0) + k) / total for word in vocabulary}
 
@@ -89,7 +89,8 @@ def only_seen_words(counts, k, vocabulary):
 
 
 def only_unseen_get_k(counts, k, vocabulary):
-    """Only the words with count 0 got k. Add-k adds k to every count; otherwise the denominator is wrong too."""
+    """Only the words with count 0 got k, so where a word was seen, your probabilities sum to less than 1. The denominator is
+    right: to how many words does the equation add k?"""
     total = sum(counts.values()) + k * len(vocabulary)
     return {word: (counts.get(word, 0) or k) / total for word in vocabulary}
 
@@ -134,8 +135,8 @@ def only_unseen_get_k_then_normalised(counts, k, vocabulary):
 
 
 def whole_numbers_of_k(counts, k, vocabulary):
-    """You made a whole number of k: the words were listed k more times, or k was rounded. k may be 0.5, and half an occurrence
-    cannot be listed. Which numbers of the equation can you compute without a list of occurrences?"""
+    """You turned k into a whole number: the words were listed k more times, or k was rounded. k may be 0.5, and half an
+    occurrence cannot be listed. Which numbers of the equation can you compute without a list of occurrences?"""
     return add_k_distribution(counts, int(k), vocabulary)
 
 

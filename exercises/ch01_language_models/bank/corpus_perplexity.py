@@ -115,13 +115,19 @@ def inverse_of_mean_probability(log_probs):
 
 
 def underflows(log_probs):
-    """On a long text the product of the probabilities is smaller than the smallest floating-point number, and the
-    result is infinite. Stay with sums of logarithms until the end."""
+    """On a long text the product of the probabilities is smaller than the smallest floating-point number and becomes 0, and
+    the result is infinite. Stay with sums of logarithms until the end."""
     probability = 1.0
     for s in log_probs:
         for value in s:
             probability *= math.exp(value)
     return probability ** (-1 / sum(map(len, log_probs))) if probability else float("inf")
+
+
+def underflows_with_an_error(log_probs):
+    """On a long text the product of the probabilities is smaller than the smallest floating-point number and becomes 0.
+    Nothing can be divided by it, and it has no logarithm. Stay with sums of logarithms until the end."""
+    return math.prod(math.exp(value) for s in log_probs for value in s) ** (-1 / sum(map(len, log_probs)))
 
 
 def first_sentence(log_probs):
@@ -166,6 +172,7 @@ EXERCISE = Exercise(
         mean_of_inverse_probabilities,
         inverse_of_mean_probability,
         underflows,
+        underflows_with_an_error,
         first_sentence,
     ],
     cases=cases,

@@ -155,8 +155,8 @@ def backs_off(bigrams, discount, context, word):
 
 
 def weight_is_the_discount(bigrams, discount, context, word):
-    """The weight of the shorter context is the discount itself. How much was taken away after this context: the
-    discount, once for each different word seen there, out of all its occurrences?"""
+    """The weight of the shorter context is the discount itself. What share of all occurrences of this context did the discount
+    take away?"""
     total = sum(count for (first, _), count in bigrams.items() if first == context)
     if not total:
         return _continuation(bigrams, word)

@@ -159,7 +159,8 @@ def drops_single_characters(word, merges):
 
 
 def loses_last_symbol(word, merges):
-    """The end of the word is lost. The last symbol has no right neighbour, but it must be kept."""
+    """Every merge loses the last symbol, if it is not part of the pair, until little or nothing of the word is left. It has no
+    right neighbour, but it must be kept: which place does your loop reach last?"""
     symbols = list(word)
     for pair in merges:
         kept, i = [], 0

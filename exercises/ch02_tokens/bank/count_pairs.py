@@ -109,8 +109,8 @@ def misses_first_pair(words):
 
 
 def wraps_around(words):
-    """The last symbol of a word was paired with the first symbol of the same word. What does an index of −1 mean in
-    Python?"""
+    """The last symbol of a word was paired with the first symbol of the same word. How many pairs has a word of three symbols,
+    and how many do you count? (An index of −1, or a remainder, leads round the end.)"""
     counts = {}
     for word, frequency in words.items():
         for i in range(len(word)):
@@ -182,8 +182,8 @@ def joined_keys(words):
 
 
 def jumps_as_a_merge_does(words):
-    """After a pair of two equal symbols you went on behind both. That is how a merge reads a word. In the equation every
-    place i counts by itself: at how many places of a-a-a does (a, a) stand?"""
+    """After a pair of two equal symbols you went on behind both. That is how a merge reads a word, and `str.count` a text. In
+    the equation every place i counts by itself: at how many places of a-a-a does (a, a) stand?"""
     counts = {}
     for word, frequency in words.items():
         used = -1  # the place that the pair before has used up

@@ -90,7 +90,8 @@ def sum_of_all(E, a, b, c, k):
 
 
 def minus_c(E, a, b, c, k):
-    """c was subtracted. The step from a to b starts at c, so c is added."""
+    """You added a and subtracted c. The step from a to b is a difference, and c is where it starts: which one of the three has
+    the minus?"""
     return _solve(E, k, (a, b), (c,), (a, b, c))
 
 

@@ -37,8 +37,8 @@ def with_autograd(ids, grad, vocab_size):
 
 
 def last_one_wins(ids, grad, vocab_size):
-    """When a token occurs twice, only its last gradient is left. Assignment through an index, also with +=, writes each row
-    once. Every use of a row adds to the loss: what happens to derivatives of a sum?"""
+    """When a token occurs twice, only its last gradient is left: a row was written over, or all ids were used as one index,
+    where even += reaches each row only once. Every use of a row adds to the loss: what happens to derivatives of a sum?"""
     result = torch.zeros(vocab_size, grad.shape[1], dtype=grad.dtype)
     for token, row in zip(ids, grad, strict=True):
         result[token] = row

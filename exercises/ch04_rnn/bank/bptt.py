@@ -118,7 +118,8 @@ def no_slope(x, h_0, V_x, V_h, c, grad):
 
 
 def slope_not_squared(x, h_0, V_x, V_h, c, grad):
-    """The derivative of tanh is not 1 − h. Check it at z = 0, and at a large negative z where tanh is flat."""
+    """The derivative of tanh is not 1 − h, though both are 1 at z = 0. At a large negative z tanh is flat: what is its
+    derivative there, and what is 1 − h?"""
     return _solve(x, h_0, V_x, V_h, c, grad, slope=lambda h, n: 1 - h[n])
 
 
@@ -189,7 +190,7 @@ def recurrent_gradient_transposed(x, h_0, V_x, V_h, c, grad):
 
 
 def input_gradient_transposed(x, h_0, V_x, V_h, c, grad):
-    """The gradient of V_x is transposed. It has the shape of V_x, and row i belongs to component i of the state."""
+    """The gradient of V_x is transposed. It should have the shape of V_x, and row i belongs to component i of the state."""
     grads = bptt(x, h_0, V_x, V_h, c, grad)
     return {**grads, "V_x": grads["V_x"].T}
 
@@ -208,8 +209,8 @@ def first_step_left_out(x, h_0, V_x, V_h, c, grad):
 
 
 def stops_before_the_first(x, h_0, V_x, V_h, c, grad):
-    """The loop back ends too early: step 1 is left out of every sum, and the gradient called h_0 is that of h_1. How many
-    steps are there, and which is the last one on the way back?"""
+    """The loop back ends too early: step 1 is left out of every sum, and the gradient called h_0 is what came back to h_1. How
+    many steps are there, and which is the last one on the way back?"""
     before, deltas, _ = _backward(x, h_0, V_x, V_h, c, grad)
     delta = torch.stack([torch.zeros_like(c), *deltas[1:]])
     g = deltas[1] @ V_h if len(x) > 1 else torch.zeros_like(h_0)
@@ -282,8 +283,8 @@ def a_tuple(x, h_0, V_x, V_h, c, grad):
 
 
 def slope_left_out_on_the_way_back(x, h_0, V_x, V_h, c, grad):
-    """The gradients of the parameters of a step are made with the derivative of tanh, what goes back to the step before is
-    not. V_h stands inside tanh: which of your two gradients, that of h_n or that of z_n, comes to it first?"""
+    """The gradients of the parameters are made with the derivative of tanh, but what goes back to the step before is not.
+    h_{n−1} acts on h_n through V_h first and then through tanh: in which order are the two passed on the way back?"""
     h = _forward(x, h_0, V_x, V_h, c)
     g, deltas = torch.zeros_like(h_0), []
     for n in range(len(x), 0, -1):

@@ -95,8 +95,8 @@ def all_states_cut(x, h_0, V_x, V_h, c, length):
 
 
 def last_piece_only(x, h_0, V_x, V_h, c, length):
-    """Only the last piece has gradients. Every piece learns from its own losses: cut between the pieces, not before the
-    last one."""
+    """Only the last piece has gradients: the states of all earlier pieces were detached. Every piece learns from its own
+    losses. Which single state goes from one piece to the next?"""
     last = (x.shape[1] - 1) // length * length
     states = never_cut(x[:, :last], h_0, V_x, V_h, c, length).detach() if last else x.new_zeros(len(x), 0, len(c))
     start = states[:, -1] if last else h_0
@@ -109,8 +109,8 @@ def cut_once(x, h_0, V_x, V_h, c, length):
 
 
 def starts_at_zero(x, h_0, V_x, V_h, c, length):
-    """Each piece starts with a state of zeros, so nothing is remembered from one piece to the next. The value of the state is
-    carried on; only its gradient is not."""
+    """Each later piece starts with a state of zeros, so nothing is remembered from one piece to the next. The value of the
+    state is carried on; only its gradient is not."""
     return _cut(x, h_0, V_x, V_h, c, lambda n: n > 0 and n % length == 0, restart=torch.zeros_like)
 
 

@@ -96,7 +96,7 @@ def to_length_one(grads, max_norm):
 
 
 def not_divided(grads, max_norm):
-    """Long gradients were multiplied by max_norm. That makes their norm max_norm times as long; it should become max_norm
+    """Long gradients were multiplied by max_norm. That makes their norm max_norm times as large; it should become max_norm
     itself. By what must it be divided?"""
     norm = _norm(grads)
     return [g * max_norm if norm > max_norm else g.clone() for g in grads]
@@ -127,7 +127,7 @@ def norms_added(grads, max_norm):
 
 
 def no_root(grads, max_norm):
-    """The norm was not drawn from its square: the root is missing."""
+    """The sum of the squares was taken for the norm: the root is missing."""
     return _scaled(grads, _norm(grads) ** 2, max_norm)
 
 
@@ -158,7 +158,7 @@ def mean_of_squares(grads, max_norm):
 
 
 def sum_of_sizes(grads, max_norm):
-    """The sizes of the numbers were added. The norm asked for is Euclidean: the root of the sum of their squares."""
+    """The absolute values of the numbers were added. The norm asked for is Euclidean: the root of the sum of their squares."""
     return _scaled(grads, sum(g.abs().sum() for g in grads), max_norm)
 
 

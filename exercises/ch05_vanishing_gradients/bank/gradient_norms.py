@@ -87,7 +87,8 @@ def no_slope(h, V_h, grad):
 
 
 def slope_not_squared(h, V_h, grad):
-    """The derivative of tanh is not 1 − h. Check it at z = 0, and at a large negative z where tanh is flat."""
+    """The derivative of tanh is not 1 − h, though both are 1 at z = 0. At a large negative z tanh is flat: what is its
+    derivative there, and what is 1 − h?"""
     return _solve(h, grad, lambda g, n: g * (1 - h[n]) @ V_h)
 
 
@@ -174,7 +175,8 @@ def squared(h, V_h, grad):
 
 
 def sum_of_sizes(h, V_h, grad):
-    """The sizes of the components were added. The norm asked for is Euclidean, the root of the sum of their squares."""
+    """The absolute values of the components were added. The norm asked for is Euclidean: the root of the sum of their
+    squares."""
     return _gradients(h, grad, lambda g, n: g * _slope(h[n]) @ V_h).abs().sum(1)
 
 
@@ -207,8 +209,8 @@ def _norms_of_products(h, V_h, grad, order):
 
 
 def without_the_loss(h, V_h, grad):
-    """These are the norms of the products of Jacobians by themselves. The gradient of the loss at h_N stands in front of each
-    product: it decides in which direction the product is asked."""
+    """These are the norms of the products of Jacobians by themselves: by how much each can lengthen a row at most. The
+    gradient at h_N is one particular row in front of each product: how long is what results?"""
     return _norms_of_products(h, V_h, grad, 2)
 
 

@@ -72,7 +72,8 @@ def largest_entry(V_h, rho):
 
 
 def largest_row_sum(V_h, rho):
-    """The largest sum of a row was set to rho. That is an upper bound of the spectral radius. Compute the eigenvalues."""
+    """The largest sum of the absolute values of a row was set to rho. That is an upper bound of the spectral radius. Compute
+    the eigenvalues."""
     return _scaled(V_h, V_h.abs().sum(1).max(), rho)
 
 

@@ -104,8 +104,8 @@ def reset_before_the_product(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
 
 
 def bias_outside_the_reset(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
-    """The reset gate multiplies the product with h, but not its bias. In the equation of the candidate, where do the brackets
-    behind r open and close?"""
+    """The reset gate multiplies the product with h, but not its bias. In the equation of the candidate r multiplies u_g: what
+    is u_g made of?"""
     r, z, n_x, n_h = _parts(x, h, weight_ih, weight_hh, bias_ih, bias_hh)
     bias = bias_hh[2 * h.shape[1] :]
     return _mixed(z, torch.tanh(n_x + r * (n_h - bias) + bias), h)
@@ -204,10 +204,18 @@ def biases_missing(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
 
 
 def gates_from_the_input_alone(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
-    """The gates do not see the old state: their terms with `weight_hh` are missing. Both gates read x and h."""
+    """The gates do not see the old state: the products of `weight_hh` are missing in them. What does each gate add before
+    σ?"""
     gates = 2 * h.shape[1]
     without = torch.cat([0 * weight_hh[:gates], weight_hh[gates:]])
     return gru_cell(x, h, weight_ih, without, bias_ih, bias_hh)
+
+
+def gates_without_the_state(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
+    """The gates do not see the old state: u_r and u_z are missing. What does each gate add before σ?"""
+    _, _, n_x, n_h = _parts(x, h, weight_ih, weight_hh, bias_ih, bias_hh)
+    r, z, _ = torch.sigmoid(x @ weight_ih.T + bias_ih).chunk(3, 1)
+    return _mixed(z, torch.tanh(n_x + r * n_h), h)
 
 
 def in_a_pair(x, h, weight_ih, weight_hh, bias_ih, bias_hh):
@@ -281,6 +289,7 @@ EXERCISE = Exercise(
         only_one_bias,
         biases_missing,
         gates_from_the_input_alone,
+        gates_without_the_state,
         in_a_pair,
         state_detached,
         without_a_graph,

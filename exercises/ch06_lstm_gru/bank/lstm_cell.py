@@ -155,8 +155,8 @@ def nothing_forgotten(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh):
 
 
 def gates_tied(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh):
-    """What is written is 1 − f, so that keeping and writing share one gate. That is close to a GRU; an LSTM has an input gate
-    of its own, which you computed and did not use."""
+    """The candidate is written with the share 1 − f, so that keeping and writing share one gate. That is close to a GRU; an
+    LSTM has an input gate of its own, which you computed and did not use."""
     _, f, g, o = _parts(x, h, weight_ih, weight_hh, bias_ih, bias_hh)
     f = torch.sigmoid(f)
     c = f * c + (1 - f) * torch.tanh(g)

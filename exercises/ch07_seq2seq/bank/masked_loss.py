@@ -93,15 +93,15 @@ def padding_counted(logits, targets):
 
 
 def last_token_counted(logits, targets):
-    """The padded places are in your mean, as if their target were the last token of the vocabulary: that is what a negative
-    index means in Python. A target of −100 says that nothing is asked there."""
+    """The padded places are in your mean, as if their target were the last token of the vocabulary, which is what the index −1
+    means in Python. A target of −100 says that nothing is asked there."""
     last = logits.shape[2] - 1
     return _losses(logits, targets.masked_fill(targets == IGNORE, last))[0].mean()
 
 
 def padded_logits_set_to_zero(logits, targets):
     """You set the logits of the padding to 0. Equal logits are no missing loss: with V tokens, what is the cross-entropy of a
-    uniform distribution? Leave the places out of sum and count."""
+    uniform distribution? Your count is right; leave these places out of the sum too."""
     real = targets != IGNORE
     cleared = logits * real[..., None]
     return _losses(cleared, targets.clamp(min=0))[0].sum() / real.sum()

@@ -69,8 +69,8 @@ def parts_multiplied(query, keys, W_a, U_a, v_a):
 
 
 def dot_product(query, keys, W_a, U_a, v_a):
-    """The score is the dot product of the two parts, which is another kind of attention. Here a small network scores: add,
-    tanh, and then the product with v_a."""
+    """tanh was applied to each part, and the two were then multiplied: this is a dot product, weighted by v_a. Here a small
+    network scores: what happens to the two parts before tanh?"""
     return torch.tanh(query @ W_a.T) * v_a @ torch.tanh(keys @ U_a.T).mT
 
 

@@ -95,8 +95,8 @@ def softmax_of_base_two(query, keys, values, scale):
 
 
 def by_the_angle(query, keys, values, scale):
-    """The keys were brought to length 1, or the query was: this is the cosine. The score is the plain dot product, in which a
-    longer key counts for more."""
+    """Query and keys were brought to length 1: this is the cosine. The score is the plain dot product, in which a longer key
+    counts for more."""
     units = keys / keys.norm(dim=1, keepdim=True).clamp(min=1e-9)
     return soft_look_up(query / query.norm().clamp(min=1e-9), units, values, scale)
 

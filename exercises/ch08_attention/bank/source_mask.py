@@ -101,6 +101,18 @@ def only_the_padding(scores, states, lengths):
     return weights @ states
 
 
+def only_the_padding_and_nan(scores, states, lengths):
+    """The mask is the wrong way round: the words are left out, the padding is averaged, and a text without padding gets nan.
+    What does `masked_fill` do where its mask is True?"""
+    return scores.masked_fill(_real(states, lengths), -math.inf).softmax(2) @ states
+
+
+def only_the_padding_and_mean(scores, states, lengths):
+    """The mask is the wrong way round: the words are left out, the padding is averaged, and a text without padding gets the
+    plain mean of its states. What does `masked_fill` do where its mask is True?"""
+    return scores.masked_fill(_real(states, lengths), -1e9).softmax(2) @ states
+
+
 def shortest_for_all(scores, states, lengths):
     """All sources were cut to the length of the shortest. Every source has its own length."""
     return source_mask(scores, states, lengths.min().expand(len(lengths)))
@@ -115,6 +127,12 @@ def softmax_over_the_target(scores, states, lengths):
     """The softmax ran over the words of the target. For each of these the words of the source compete: which axis is theirs?"""
     real = _real(states, lengths)
     return (scores.softmax(1) * real) @ states
+
+
+def softmax_over_the_target_and_nan(scores, states, lengths):
+    """The softmax ran over the words of the target, and gave nan where it met nothing but padding. For each word of the target
+    the words of the source compete: which axis is theirs?"""
+    return scores.masked_fill(~_real(states, lengths), -math.inf).softmax(1) @ states
 
 
 def softmax_over_the_batch(scores, states, lengths):
@@ -152,9 +170,10 @@ def without_a_graph(scores, states, lengths):
 
 
 def padding_out_too_late(scores, states, lengths):
-    """The padding still counts when the exponentials are made, or in a first softmax; then it is set to 0, and the rest divided
-    by its sum. On paper that is the same. But when padding has by far the largest score, the weights of the words have been
-    rounded to 0 by then, and so has their sum. Among which places should the largest be looked for?"""
+    """The padding still counts when the exponentials are made, or in a first softmax; then it is set to 0, and the rest
+    divided by its sum. On paper that is the same. But when padding has by far the largest score, the weights of the words have
+    been rounded to 0 by then, and so has their sum. When must the padding be out, so that the softmax never sees its
+    scores?"""
     weights = scores.softmax(2) * _real(states, lengths)
     return weights / weights.sum(2, keepdim=True) @ states
 
@@ -167,10 +186,24 @@ def padding_out_too_late_with_a_floor(scores, states, lengths):
     return weights / weights.sum(2, keepdim=True).clamp(min=1e-9) @ states
 
 
+def exponentials_overflow(scores, states, lengths):
+    """With large scores the result is nan: exp(100) is too large for floating point. torch's softmax takes the largest score
+    out first."""
+    e = scores.masked_fill(~_real(states, lengths), -math.inf).exp()
+    return e / e.sum(2, keepdim=True) @ states
+
+
+def exponentials_of_the_padding_overflow(scores, states, lengths):
+    """With large scores the result is nan: exp(100) is too large for floating point, and infinity times 0 is not 0. torch's
+    softmax takes the largest score out first; the padding must be out before."""
+    e = scores.exp() * _real(states, lengths)
+    return e / e.sum(2, keepdim=True) @ states
+
+
 def cases(rng: random.Random) -> list[Case]:
     by_hand = torch.tensor([[[2.0, 0.0, 5.0]], [[1.0, 1.0, 1.0]]])
     states = torch.tensor([[[10.0], [20.0], [99.0]], [[1.0], [2.0], [6.0]]])
-    far_apart = torch.tensor([[[-60.0, -61.0, 60.0]], [[60.0, -60.0, 0.0]]])
+    far_apart = torch.tensor([[[-60.0, -61.0, 100.0]], [[100.0, -100.0, 0.0]]])
     return [
         public("two texts, by hand", by_hand, states, torch.tensor([2, 3])),
         public("three texts", normal(rng, 3, 2, 5), 1 + normal(rng, 3, 5, 4), torch.tensor([2, 4, 3])),
@@ -203,15 +236,20 @@ EXERCISE = Exercise(
         last_word_left_out,
         padding_in_front,
         only_the_padding,
+        only_the_padding_and_nan,
+        only_the_padding_and_mean,
         shortest_for_all,
         longest_for_all,
         softmax_over_the_target,
+        softmax_over_the_target_and_nan,
         softmax_over_the_batch,
         mean_of_the_words,
         best_word,
         weights_returned,
         sum_over_the_target,
         without_a_graph,
+        exponentials_overflow,
+        exponentials_of_the_padding_overflow,
         padding_out_too_late,
         padding_out_too_late_with_a_floor,
     ],

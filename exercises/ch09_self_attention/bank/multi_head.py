@@ -70,7 +70,7 @@ def joined_without_transposing(query, key, value, heads):
 
 def cut_without_and_joined_with(query, key, value, heads):
     """The vectors were cut in the order of the numbers in memory, and joined with their axes exchanged: one does not undo the
-    other. Follow one number from x to its head, and back to its place."""
+    other. Follow one number of `value` to its head, and back to its place."""
     q, k, v = (part.reshape(part.shape[0], heads, part.shape[1], -1) for part in (query, key, value))
     return _joined(_attended(q, k, v))
 

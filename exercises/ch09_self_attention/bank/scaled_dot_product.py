@@ -108,8 +108,9 @@ def mask_the_other_way_round_and_nan(query, key, value, mask):
 
 
 def mask_the_other_way_round_and_mean(query, key, value, mask):
-    """The queries look at exactly the keys they must not look at, and where nothing is forbidden at all of them alike. True in
-    `mask` means "may look", and `masked_fill` writes where its mask is True: what has to stand between the two?"""
+    """The queries look at exactly the keys they must not look at; a query to which no key is forbidden gets the plain mean of
+    all values. True in `mask` means "may look", and `masked_fill` writes where its mask is True: what has to stand between the
+    two?"""
     scores = query @ key.mT / math.sqrt(query.shape[-1])
     return scores.masked_fill(mask, -1e9).softmax(-1) @ value
 
@@ -219,8 +220,8 @@ def nan_replaced_in_the_result(query, key, value, mask):
 
 def forbidden_keys_out_too_late(query, key, value, mask):
     """The forbidden keys still count when the exponentials are made, or in a first softmax, and are only taken out afterwards.
-    When one of them has by far the largest score, the weights of the allowed keys have been rounded to 0 by then. Among which
-    keys should the largest be looked for?"""
+    When one of them has by far the largest score, the weights of the allowed keys have been rounded to 0 by then. When must
+    the forbidden keys be out, so that the softmax never sees their scores?"""
     weights = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(-1) * mask
     return weights / weights.sum(-1, keepdim=True).clamp(min=1e-20) @ value
 

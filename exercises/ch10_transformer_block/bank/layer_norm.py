@@ -58,8 +58,8 @@ def _normalised(x, eps, dims=-1):
 
 
 def epsilon_outside_the_root(x, weight, bias, eps):
-    """ε was added to the standard deviation, after the root. It belongs to the variance, inside the root. What does each of the
-    two give for a vector of equal numbers with ε = 0.01?"""
+    """ε was added to the standard deviation, after the root. It belongs to the variance, inside the root. By what does each of
+    the two divide a vector of variance 1 if ε = 0.25?"""
     centred = x - x.mean(-1, keepdim=True)
     return weight * centred / (centred.square().mean(-1, keepdim=True).sqrt() + eps) + bias
 
@@ -88,8 +88,8 @@ def epsilon_squared(x, weight, bias, eps):
 
 
 def divided_by_the_variance(x, weight, bias, eps):
-    """The vectors were divided by their variance, without the root. Numbers around 100 would then come out around 0.01; the
-    standard deviation brings them to 1."""
+    """The vectors were divided by their variance, without the root. Numbers about 100 away from their mean would come out
+    around 0.01; the standard deviation brings them to 1."""
     centred = x - x.mean(-1, keepdim=True)
     return weight * centred / (centred.square().mean(-1, keepdim=True) + eps) + bias
 
@@ -107,7 +107,8 @@ def numerator_not_centred(x, weight, bias, eps):
 
 
 def square_around_zero(x, weight, bias, eps):
-    """The mean square was taken for the variance. The variance is the mean square of the numbers minus their mean."""
+    """The mean square of x was taken for the variance. The variance is the mean square of something else: what is taken away
+    from each number before it is squared?"""
     return weight * (x - x.mean(-1, keepdim=True)) / torch.sqrt(x.square().mean(-1, keepdim=True) + eps) + bias
 
 

@@ -128,8 +128,8 @@ def nothing_added_to_the_network(x, p, heads):
 
 
 def nothing_added(x, p, heads):
-    """Both residual connections are missing: the parts stand one behind the other. With zeros in W_O and W_2 the block should
-    leave x as it is."""
+    """Both residual connections are missing: the parts stand one behind the other. If `out_proj` and `linear2` hold nothing
+    but zeros, the block should leave x as it is."""
     return _network(_norm2(_attention(_norm1(x, p), p, heads), p), p)
 
 
@@ -217,8 +217,8 @@ def one_head(x, p, heads):
 
 
 def order_of_the_rows(x, p, heads):
-    """The rows of `in_proj_weight` were read in another order: the first C rows make the queries, the next C the keys, the
-    last C the values."""
+    """The rows of `in_proj_weight` were read in another order than they stand in. Look it up in the statement: what do the
+    first C rows make, the next C, and the last C?"""
     turned = {name: torch.cat(p[f"self_attn.in_proj_{name}"].chunk(3)[::-1]) for name in ("weight", "bias")}
     return pre_norm_block(x, {**p, **{f"self_attn.in_proj_{name}": part for name, part in turned.items()}}, heads)
 
@@ -244,8 +244,8 @@ def network_with_gelu(x, p, heads):
 
 
 def relu_at_the_end(x, p, heads):
-    """The ReLU stands behind the second linear map. It belongs between the two; there the block could only ever add positive
-    numbers to x."""
+    """The ReLU stands behind the second linear map, so that the network can only ever add positive numbers to x. It belongs
+    between the two maps."""
     x = x + _attention(_norm1(x, p), p, heads)
     inner = F.linear(_norm2(x, p), p["linear1.weight"], p["linear1.bias"])
     return x + F.linear(inner, p["linear2.weight"], p["linear2.bias"]).relu()

@@ -125,8 +125,8 @@ def exponent_of_half(x, position, base):
 
 
 def faster_and_faster(x, position, base):
-    """The angles grow from pair to pair: the position was multiplied by the power of L. It is divided by it; the first pair is
-    the fastest."""
+    """The angles grow from pair to pair, but the first pair is the fastest. Which sign stands in the exponent of ω_i, and is
+    ω_1 larger or smaller than ω_0?"""
     half = x.shape[-1] // 2
     return _turned(x, position[:, None, None] * base ** (torch.arange(half).to(x) / half))
 

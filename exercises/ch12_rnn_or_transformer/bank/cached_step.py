@@ -233,7 +233,7 @@ def key_kept_as_value(x, W_Q, W_K, W_V, W_O, keys, values):
 
 
 def caches_exchanged(x, W_Q, W_K, W_V, W_O, keys, values):
-    """The output is right, and the two caches came back in the wrong order: first the keys, then the values."""
+    """The output is right, but the two caches came back in the wrong order. The keys come first, then the values."""
     y, keys, values = cached_step(x, W_Q, W_K, W_V, W_O, keys, values)
     return y, values, keys
 
@@ -267,6 +267,15 @@ def key_scaled_in_the_cache(x, W_Q, W_K, W_V, W_O, keys, values):
     return _attend(query, keys, values, scale=1.0) @ W_O, keys, values
 
 
+def exponentials_overflow(x, W_Q, W_K, W_V, W_O, keys, values):
+    """With large scores the output is nan: exp(100) is too large for floating point. torch's softmax takes the largest score
+    out first."""
+    query, key, value = _parts(x, W_Q, W_K, W_V, keys)
+    keys, values = _longer(keys, key), _longer(values, value)
+    e = (query @ keys.mT / math.sqrt(query.shape[-1])).exp()
+    return (e / e.sum(-1, keepdim=True) @ values).flatten(1) @ W_O, keys, values
+
+
 def cases(rng: random.Random) -> list[Case]:
     eye = torch.eye(2)
     W_V = torch.tensor([[10.0, 0.0], [0.0, 20.0]])
@@ -276,11 +285,12 @@ def cases(rng: random.Random) -> list[Case]:
     return [
         public("one text, two heads of width 1, two words so far", torch.tensor([[1.0, 0.5]]), eye, W_K, W_V, W_O, first, kept),
         public("two texts, two heads of width 2, three words so far", *_random(rng, 2, 2, 2, 3)),
+        public("large scores", *_large(rng, 2)),
         hidden("the first word", *_random(rng, 2, 3, 2, 0)),
         hidden("one head", *_random(rng, 3, 1, 4, 2)),
         hidden("heads of width 1", *_random(rng, 1, 5, 1, 4)),
         hidden("double precision", *(part.double() for part in _random(rng, 2, 2, 3, 7))),
-        hidden("large scores", *_large(rng)),
+        hidden("large scores in a longer text", *_large(rng, 5)),
     ]
 
 
@@ -290,9 +300,9 @@ def _random(rng: random.Random, B: int, H: int, D: int, S: int) -> list[torch.Te
     return [normal(rng, B, C), *(normal(rng, C, C) for _ in range(4)), *past]
 
 
-def _large(rng: random.Random) -> list[torch.Tensor]:
+def _large(rng: random.Random, S: int) -> list[torch.Tensor]:
     """Scores in the hundreds, whose exponentials no float holds."""
-    x, W_Q, W_K, W_V, W_O, keys, values = _random(rng, 2, 2, 2, 3)
+    x, W_Q, W_K, W_V, W_O, keys, values = _random(rng, 2, 2, 2, S)
     return [100 * x, W_Q, W_K, W_V, W_O, 10 * keys, values]
 
 
@@ -329,6 +339,7 @@ EXERCISE = Exercise(
         matrices_transposed,
         word_added,
         key_scaled_in_the_cache,
+        exponentials_overflow,
     ],
     cases=cases,
     rtol=1e-3,

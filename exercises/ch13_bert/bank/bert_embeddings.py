@@ -121,7 +121,7 @@ def position_of_the_text(ids, segments, E, P, S, weight, bias, eps):
 def position_of_the_word(ids, segments, E, P, S, weight, bias, eps):
     """The positions were looked up with the numbers of the words. P has a row for each place of a text: which numbers do the
     places have?"""
-    return _normalised(E[ids] + P[ids % len(P)] + S[segments], weight, bias, eps)
+    return _normalised(E[ids] + P[ids] + S[segments], weight, bias, eps)
 
 
 def scaled(ids, segments, E, P, S, weight, bias, eps):

@@ -87,15 +87,15 @@ def specials_chosen(ids, special, mask, size, choose, kind, which):
 
 
 def specials_drawn(ids, special, mask, size, choose, kind, which):
-    """The random token was drawn from the whole vocabulary, special tokens among them. Only the ordinary words are in the urn:
-    how many are they?"""
+    """The random token was drawn from the whole vocabulary, special tokens among them. Only the ordinary words stand in the
+    row: how many are there?"""
     chosen, _ = _parts(ids, special, size, choose, which)
     return _noise(ids, chosen, mask, (which * size).long(), kind)
 
 
 def first_numbers_drawn(ids, special, mask, size, choose, kind, which):
-    """The random token is right in its rank, wrong in its number: the k-th ordinary word was taken for the word number k. The
-    special tokens leave gaps between the ordinary words."""
+    """The random token is right in its rank, wrong in its number: a rank among the ordinary words was taken for the number of
+    a word. The special tokens leave gaps between the ordinary words."""
     chosen, _ = _parts(ids, special, size, choose, which)
     words, _ = _ordinary(ids, special, size)
     return _noise(ids, chosen, mask, (which * len(words)).long(), kind)
@@ -164,8 +164,8 @@ def replaced_first(ids, special, mask, size, choose, kind, which):
 
 
 def one_coin_for_both(ids, special, mask, size, choose, kind, which):
-    """What happens to a chosen token was read from `choose` again. It is below 0.15 for all of them, so all are masked or, if
-    the limits were made smaller in proportion, `kind` plays no part. The second question has a draw of its own, `kind`."""
+    """What happens to a chosen token was read from `choose` again, with the limits made smaller in proportion. The shares are
+    right, but this question has a draw of its own: which argument plays no part in your result?"""
     chosen, drawn = _parts(ids, special, size, choose, which)
     return _noise(ids, chosen, mask, drawn, choose / 0.15)
 
@@ -218,7 +218,7 @@ def text_changed_in_place(ids, special, mask, size, choose, kind, which):
 
 
 def targets_first(ids, special, mask, size, choose, kind, which):
-    """The two results come in the wrong order: first the text with its noise, then the targets."""
+    """You return the targets first. Asked for is the text with its noise, and after it the targets."""
     noisy, targets = choose_and_mask(ids, special, mask, size, choose, kind, which)
     return targets, noisy
 

@@ -108,7 +108,8 @@ def labels_as_truth_values(documents, coins, draws, cls, sep):
 
 
 def coins_exchanged(documents, coins, draws, cls, sep):
-    """The coin is read the other way round: below 0.5 the pair stays as it is."""
+    """The coin is read the other way round: where it is below 0.5, you took a stranger. What does the statement say of such a
+    coin?"""
     return sentence_pairs(documents, [0.0 if coin >= 0.5 else 0.5 for coin in coins], draws, cls, sep)
 
 
@@ -154,7 +155,8 @@ def opening_sentences_only(documents, coins, draws, cls, sep):
 
 
 def from_the_next_document(documents, coins, draws, cls, sep):
-    """The stranger was drawn from the document that follows. All other documents lie in one urn, in their order."""
+    """The stranger was drawn from the document that follows. The sentences of all other documents stand in one row, in
+    their order."""
 
     def urn(d, _):
         after = [t[1:] for t in documents[d + 1 :] + documents[:d] if len(t) > 1]
@@ -221,7 +223,8 @@ def first_separator_in_segment_1(documents, coins, draws, cls, sep):
 
 
 def start_without_a_segment(documents, coins, draws, cls, sep):
-    """There is one segment less than there are tokens: [CLS] was forgotten. It is in segment 0."""
+    """There is one segment fewer than there are tokens: a 0 is missing. Take a first sentence of one word: which tokens are in
+    segment 0, and how many are they?"""
     found = sentence_pairs(documents, coins, draws, cls, sep)
     return [(ids, kinds[1:], label) for ids, kinds, label in found]
 

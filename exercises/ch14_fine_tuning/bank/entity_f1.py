@@ -295,7 +295,8 @@ def nothing_is_perfect(truth, predicted):
 
 
 def division_by_nothing(truth, predicted):
-    """With nothing predicted, or nothing to find, you divide by 0. A score of 0/0 is 0 here."""
+    """Somewhere you divide by 0. A score of 0/0 is 0 here, and there are three fractions: when is the divisor of each of them
+    0, that of F₁ too?"""
     true, found = _entities(truth), _entities(predicted)
     right = len(true & found)
     precision, recall = right / len(found), right / len(true)

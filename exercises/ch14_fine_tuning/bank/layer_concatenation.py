@@ -63,8 +63,7 @@ def _enough(states, count):
 
 
 def embeddings_instead(states, count, first):
-    """With as many layers as there are and one more, the embeddings came in without a word. They are no layer: a count that is
-    too large is a ValueError."""
+    """For k = N + 1 the embeddings came in. They are no layer: what has to happen where k is larger than N?"""
     return torch.cat(list(_words(states[-count:], first)), -1)
 
 
@@ -101,7 +100,7 @@ def from_the_embeddings_on(states, count, first):
 
 
 def highest_first(states, count, first):
-    """The highest layer stands first. The lowest of them comes first, the highest last."""
+    """The layers stand in the opposite order, the highest first. Which of them comes first in the equation?"""
     _enough(states, count)
     return torch.cat(list(_words(states[-count:].flip(0), first)), -1)
 

@@ -152,12 +152,13 @@ def grid_kept(vectors, size, height, width):
 
 
 def one_channel(vectors, size, height, width):
-    """Only the first channel is there. The number of channels is what P · P leaves of the length of a vector."""
+    """Only the first channel is there. A vector has P · P · c numbers: what is c?"""
     return unpatches(vectors, size, height, width)[:, :1].contiguous()
 
 
 def channels_averaged(vectors, size, height, width):
-    """The channels were averaged. Each of them is an axis of its own, of length 1 or more."""
+    """The channels were averaged into one. The image keeps all c of them, on its second axis: how many are there in vectors of
+    12 numbers with P = 2?"""
     return unpatches(vectors, size, height, width).float().mean(1, keepdim=True).to(vectors.dtype)
 
 

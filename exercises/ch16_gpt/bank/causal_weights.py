@@ -103,8 +103,8 @@ def triangle_from_the_first_key(scores):
 
 
 def offset_subtracted(scores):
-    """The triangle was moved by S − T in the wrong direction, and early queries see next to nothing. The tokens in the cache
-    came before the queries: the more there are, the more keys a query may look at."""
+    """The triangle was moved by S − T in the wrong direction: behind a cache, early queries see no key at all, and their rows
+    are nan. The tokens in the cache came before the queries: the more there are, the more keys a query may look at."""
     T, S = scores.shape[-2:]
     return scores.masked_fill(_ahead(scores, T - S + 1), -math.inf).softmax(-1)
 
@@ -156,8 +156,9 @@ def softmax_over_the_queries(scores):
 
 
 def softmax_over_the_heads(scores):
-    """The softmax ran over the heads. Each head looks on its own: its weights for one query sum to 1."""
-    return scores.masked_fill(_ahead(scores), -math.inf).softmax(1).nan_to_num(0.0)
+    """The softmax ran over the heads, which gives nan where a key is forbidden to all of them. Each head looks on its own: its
+    weights for one query sum to 1."""
+    return scores.masked_fill(_ahead(scores), -math.inf).softmax(1)
 
 
 def no_softmax(scores):

@@ -140,8 +140,8 @@ def the_first_instead_of_the_last(draws, std):
 
 
 def one_digit_of_the_number(draws, std):
-    """Layers were told apart by the first digit of their number. From the layer 10 on there are two: take all that stands
-    between the points."""
+    """Layers were told apart by the first digit of their number. From layer 10 on there are two: take all that stands between
+    the dots."""
     layers = len({name[2] for name in draws if name.startswith("h.")})
     return _made(draws, std, std / math.sqrt(2 * layers))
 

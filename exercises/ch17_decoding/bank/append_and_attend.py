@@ -156,7 +156,7 @@ def new_tokens_in_front(x, keys, values, parameters):
 
 
 def caches_exchanged(x, keys, values, parameters):
-    """The two caches came back in the wrong order. First the keys, then the values."""
+    """You return the values before the keys. Asked for are the output, all keys and all values, in this order."""
     y, keys, values = append_and_attend(x, keys, values, parameters)
     return y, values, keys
 

@@ -133,11 +133,20 @@ def rows_as_they_were(scores, logits, ended, end):
 
 
 def row_and_token_exchanged(scores, logits, ended, end):
-    """Hypothesis and token were exchanged when a place among B·V was taken apart. Token after token lies next to each other:
-    how many places belong to one hypothesis?"""
+    """A place among B·V was taken apart with B. The V extensions of one hypothesis stand next to each other: which places are
+    those of hypothesis 1, and by what must one divide to get its number?"""
     N, B = scores.shape
     best = (scores[..., None] + _log_q(logits, ended, end)).flatten(1).topk(B)
     return best.values, best.indices % B + B * torch.arange(N).to(best.indices)[:, None], best.indices // B
+
+
+def quotient_and_rest_exchanged(scores, logits, ended, end):
+    """Hypothesis and token were exchanged when a place among B·V was taken apart. The V extensions of one hypothesis stand next
+    to each other: which of the two is the quotient by V, and which is what is left?"""
+    N, B = scores.shape
+    V = logits.shape[2]
+    best = (scores[..., None] + _log_q(logits, ended, end)).flatten(1).topk(B)
+    return best.values, best.indices % V + B * torch.arange(N).to(best.indices)[:, None], best.indices // V
 
 
 def place_for_token(scores, logits, ended, end):
@@ -276,6 +285,7 @@ EXERCISE = Exercise(
         rows_of_as_many_as_prompts,
         rows_as_they_were,
         row_and_token_exchanged,
+        quotient_and_rest_exchanged,
         place_for_token,
         history_forgotten,
         logits_added,

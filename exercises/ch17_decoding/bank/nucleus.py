@@ -164,7 +164,7 @@ def one_nucleus_for_all(probs, p):
     sure, and large where it is not."""
     ranked, total = _ranked(probs)
     least = ranked[0, int((total[0] - ranked[0] < p).sum()) - 1]
-    return _shared(probs * (probs >= least)).nan_to_num(0.0)
+    return _shared(probs * (probs >= least))
 
 
 def as_many_for_all(probs, p):

@@ -148,7 +148,7 @@ def softmax_at_the_end(logits, ids, penalty):
 
 
 def sign_of_the_largest(logits, ids, penalty):
-    """One sign decided for the whole row. Each logit is divided or multiplied by its own sign."""
+    """One sign decided for the whole row. Whether a logit is divided or multiplied depends on its own sign."""
     sign = logits.amax(1, keepdim=True) > 0
     return torch.where(_seen(logits, ids), torch.where(sign, logits / penalty, logits * penalty), logits)
 

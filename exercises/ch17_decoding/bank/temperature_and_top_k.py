@@ -69,10 +69,9 @@ def temperature_left_out(logits, temperature, k):
 
 
 def probabilities_divided(logits, temperature, k):
-    """The probabilities were divided by the temperature, and that by their sum: so it has no effect at all, or the sum is not
-    1. The logits are divided, before the softmax."""
-    q = _kept(logits, k).softmax(1) / temperature
-    return q.softmax(1).masked_fill(q == 0, 0.0)
+    """The probabilities were divided by the temperature, after the softmax: a row no longer sums to 1, and its proportions are
+    the same for every τ. What does the equation divide by τ?"""
+    return _kept(logits, k).softmax(1) / temperature
 
 
 def softmax_twice(logits, temperature, k):
@@ -148,8 +147,9 @@ def k_of_all_texts(logits, temperature, k):
 
 
 def softmax_over_the_texts(logits, temperature, k):
-    """The softmax ran over the texts: the columns sum to 1. The V tokens of one text compete with each other."""
-    return _kept(logits / temperature, k).softmax(0).nan_to_num(0.0)
+    """The softmax ran over the texts: the columns sum to 1, or are nan where every text dropped the token. The V tokens of one
+    text compete with each other."""
+    return _kept(logits / temperature, k).softmax(0)
 
 
 def all_alike(logits, temperature, k):

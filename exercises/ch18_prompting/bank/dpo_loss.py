@@ -66,8 +66,8 @@ def without_beta(chosen, rejected, reference, beta):
 
 
 def beta_outside(chosen, rejected, reference, beta):
-    """β was multiplied to the loss. It belongs to the rewards, inside the sigmoid: there it says how large a change of the
-    log-probabilities is large."""
+    """The loss was multiplied by β. It belongs to the rewards, inside the sigmoid: there it says how much a change of the
+    log-probabilities counts."""
     return beta * _loss(_margin(chosen, rejected, reference, 1.0))
 
 
@@ -165,8 +165,8 @@ def probabilities_divided(chosen, rejected, reference, beta):
 
 
 def ratios_not_logarithms(chosen, rejected, reference, beta):
-    """The log-probabilities were divided by those of the reference. The fraction in the equation is one of probabilities; of
-    their logarithms it makes a difference."""
+    """The log-probabilities were divided by those of the reference. The fraction in the equation is one of probabilities, and
+    you are given their logarithms: what is the logarithm of a fraction?"""
     return _loss(beta * (chosen / reference[0] - rejected / reference[1]))
 
 

@@ -102,7 +102,7 @@ def _right(title, shots, question, limit):
 
 def the_answer_is_in_the_prompt(title, shots, question, limit):
     """An example asks the very question that stands at the end, and its answer is in the prompt: the model only has to copy
-    it. Who measures accuracy with such prompts measures nothing. Which examples have to go, whatever the limit?"""
+    it. Whoever measures accuracy with such prompts measures nothing. Which examples have to go, whatever the limit?"""
     return _fitted(_first(title), [_line(x, y) for x, y in shots], _last(question), limit)
 
 
@@ -135,8 +135,8 @@ def questions_that_share_a_word(title, shots, question, limit):
 
 
 def any_with_the_same_answer(title, shots, question, limit):
-    """Examples were left out for their answers: two of them have the same one. That another question has an answer is no
-    leak. Compare questions."""
+    """Examples were left out because their answer is that of the question asked. Another question may well have the same
+    answer: what has to be equal for an example to be left out?"""
     answers = [y for x, y in shots if x.split() == question.split()]
     kept = [_line(x, y) for x, y in shots if y not in answers]
     return _fitted(_first(title), kept, _last(question), limit)
@@ -260,7 +260,7 @@ def without_arrows(title, shots, question, limit):
 
 
 def newest_at_the_front(title, shots, question, limit):
-    """The examples stand in the opposite order. The oldest comes first, and the newest is next to the question."""
+    """The examples stand in the opposite order, the newest first. Which one is to stand next to the question?"""
     lines = [_line(x, y) for x, y in _unasked(shots, question)]
     while lines and len(_joined(_first(title), lines, _last(question))) > limit:
         lines = lines[1:]

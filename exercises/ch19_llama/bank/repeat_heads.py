@@ -126,9 +126,9 @@ def along_the_width(x, heads):
 
 
 def seen_as_another_shape(x, heads):
-    """The numbers were copied in the right amount and then poured into the new shape, in whatever order they lay in memory.
-    The result has the right shape, and in it places of one text stand in heads of another. Join only axes that stand side by
-    side."""
+    """The shape is right, but every number stands several times next to itself, and each head holds only a part of its group's
+    numbers: the copies were made at the last axis, and a reshape spread them over the heads. At which axis are copies of whole
+    heads made?"""
     times = _times(x, heads)
     return torch.stack([x] * times, -1).reshape(x.shape[0], heads, *x.shape[2:])
 
