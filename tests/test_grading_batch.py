@@ -262,6 +262,15 @@ def test_who_handed_in_another_chapter_gets_nothing_for_this_one(fake, choose):
     assert question.hint == "Nothing was handed in for ch03_embeddings."
 
 
+def test_who_handed_in_another_chapter_alone_is_a_line_of_the_report(fake, choose):
+    outcome = batch.run(choose(questions=["sgns_loss"]))
+    said = {problem.source: problem.text for problem in outcome.problems}
+    assert len(said) == len(CLASS)
+    assert said["ada-lovelace.zip"] == "holds ch02_tokens and nothing that is graded here: Ada Lovelace has 0 points"
+    assert "ada-lovelace.zip" in (choose().out / batch.PROBLEMS).read_text("utf-8-sig")
+    assert not any("nothing that is graded" in problem.text for problem in batch.run(choose("other")).problems)
+
+
 def test_what_is_graded_follows_from_what_was_handed_in(choose):
     collection = collect(choose().folder, exercises.chapters())
     everything = [exercise.name for exercise in exercises.bank(CHAPTER)]

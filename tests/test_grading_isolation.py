@@ -44,12 +44,30 @@ def test_where_namespaces_are_forbidden_it_says_so_and_what_to_do(tmp_path: Path
     for uid, asked in ((0, "--container"), (1000, "--trust")):
         monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
         monkeypatch.setattr(os, "chown", lambda *_: None)
+        monkeypatch.setattr(isolation, "RESTRICTED", tmp_path / "none")
         with pytest.raises(IsolationError) as caught:
             choose()
         assert "No permissions to create new namespace" in str(caught.value)
         assert asked in str(caught.value)
         assert ("--container" in str(caught.value)) == (uid == 0)
         assert "apt-get" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("said", "uid", "named"), [("1\n", 1000, True), ("1\n", 0, False), ("0\n", 1000, False)])
+def test_where_apparmor_forbids_namespaces_the_setting_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, uid: int, named: bool
+) -> None:
+    program(tmp_path, "bwrap", "echo 'bwrap: setting up uid map: Permission denied' >&2; exit 1")
+    program(tmp_path, "setpriv", "exit 0")
+    (tmp_path / "restricted").write_text(said)
+    monkeypatch.setattr(isolation, "RESTRICTED", tmp_path / "restricted")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    with pytest.raises(IsolationError, match="setting up uid map") as caught:
+        choose()
+    assert ("sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0" in str(caught.value)) == named
+    assert ("--trust" in str(caught.value)) != named
 
 
 def test_an_old_bubblewrap_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -341,6 +341,12 @@ def test_many_files_that_are_none_are_one_line(tmp_path):
     assert problems == {"pictures/0.png": "and 299 more files beside it are not notebooks; they are not graded"}
 
 
+def test_of_many_files_in_the_folder_itself_each_has_a_line(tmp_path):
+    """Canvas puts the files of all students beside each other."""
+    _, problems = who(tmp_path, {"a.ipynb": notebook(STUB)} | {f"student{i}_{i}_9_essay.pdf": "x" for i in range(8)})
+    assert set(problems) == {f"student{i}_{i}_9_essay.pdf" for i in range(8)}
+
+
 def test_folders_in_folders_end_somewhere(tmp_path):
     put(tmp_path, {"/".join(["x"] * 40) + "/a.ipynb": notebook(ANSWER)})
     found = collect(tmp_path, CHAPTERS)

@@ -73,9 +73,9 @@ def notebooks(data: bytes, within: tuple[str, ...] = ()) -> tuple[list[tuple[str
     return found, lines
 
 
-def not_notebooks(names: list[str]) -> list[tuple[str, str]]:
-    """A line for each file that is something else; for many, one line."""
-    if len(names) <= 5:
+def not_notebooks(names: list[str], most: int = 5) -> list[tuple[str, str]]:
+    """A line for each file that is something else; for more than ``most`` of them, one line."""
+    if len(names) <= most:
         return [(name, "is not a notebook (.ipynb or .md) and not a zip of some; it is not graded") for name in names]
     return [(names[0], f"and {len(names) - 1} more files beside it are not notebooks; they are not graded")]
 

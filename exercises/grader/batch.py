@@ -8,7 +8,7 @@ on where it was; a record of the same file by the same grader is kept.
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -76,6 +76,7 @@ def run(choice: Choice) -> Outcome:
     if not collection.submissions and not collection.problems:
         raise ValueError(f"there is no file in {choice.folder}; name the folder, or the zip, that holds the submissions")
     asked = chosen(choice, collection)
+    problems = (*collection.problems, *_of_other_chapters(asked, collection))
     say(_what(asked, collection))
     make_folder(choice.out)
     seed = secret_seed(choice.seed_file or choice.out / SEED)
@@ -84,8 +85,8 @@ def run(choice: Choice) -> Outcome:
     todo = [submission for submission in collection.submissions if submission.key not in done]
     records = {**done, **grade_all(todo, what, choice, len(done))}
     ordered = tuple(sorted(records.values(), key=lambda record: (record.student.casefold(), record.key)))
-    page = _write_all(choice, ordered, collection.problems, asked)
-    return Outcome(ordered, tuple(collection.problems), len(done), page)
+    page = _write_all(choice, ordered, problems, asked)
+    return Outcome(ordered, problems, len(done), page)
 
 
 def check_folders(folder: Path, out: Path) -> None:
@@ -131,6 +132,16 @@ def chosen(choice: Choice, collection: Collection) -> list[Exercise]:
     handed = {notebook.chapter for submission in collection.submissions for notebook in submission.notebooks}
     banks = {chapter: exercises.bank(chapter) for chapter in choice.chapters or handed}
     return [exercise for chapter in exercises.chapters() for exercise in banks.get(chapter, ())]
+
+
+def _of_other_chapters(asked: Sequence[Exercise], collection: Collection) -> Iterator[Problem]:
+    """A line for each student who handed in nothing that is asked for."""
+    chapters = {exercise.chapter for exercise in asked}
+    for submission in collection.submissions:
+        handed = [notebook.chapter for notebook in submission.notebooks]
+        if not chapters.intersection(handed):
+            line = f"holds {', '.join(handed)} and nothing that is graded here: {submission.student} has 0 points"
+            yield Problem(submission.source, line)
 
 
 def _what(asked: Sequence[Exercise], collection: Collection) -> str:

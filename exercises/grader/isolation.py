@@ -16,6 +16,7 @@ WORKS = "import json, sys; open(sys.executable, 'rb').close(); sys.path.insert(0
 WORKS += "; sys.exit(None if calls.refuse() else sys.argv[2])"
 NO_FILTER = "this kernel, or this kind of processor, cannot take system calls away from a process (seccomp)"
 INSTALL = "sudo apt-get install bubblewrap"
+RESTRICTED = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
 
 class IsolationError(RuntimeError):
@@ -80,12 +81,27 @@ def _bubblewrap() -> Isolation:
     if said is None:
         return Isolation("bubblewrap")
     if "Unknown option" in said:
-        raise IsolationError(f"bubblewrap is too old ({said}); version 0.8 or later is needed: {INSTALL}")
+        raise IsolationError(
+            f"bubblewrap is too old ({said}); version 0.8 or later is needed, as Debian 12 and Ubuntu 24.04 have it"
+        )
+    if _restricted():
+        raise IsolationError(
+            f"bubblewrap is installed, but AppArmor does not let it make a sandbox ({said}), as on Ubuntu since 23.10. "
+            "Allow it until the next start of the machine with: sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"
+        )
     root = "as root in a container, use --container; " if os.geteuid() == 0 else ""
     raise IsolationError(
         f"bubblewrap is installed, but this machine does not let it make a sandbox ({said}). User namespaces may be forbidden, "
         f"as in most containers: {root}if you trust every submission, use --trust"
     )
+
+
+def _restricted() -> bool:
+    """Whether AppArmor keeps ordinary users from making namespaces."""
+    try:
+        return os.geteuid() != 0 and RESTRICTED.read_text(encoding="ascii").strip() == "1"
+    except OSError:  # no AppArmor, or one that knows no such restriction
+        return False
 
 
 def _container(private: Sequence[Path]) -> Isolation:

@@ -32,7 +32,10 @@ FLAGGED = (
     "it: that is for you to judge.</p>"
 )
 WHOSE = "<p>Everything here was graded. Was it written by whoever handed it in?</p>"
-FILES = "<p>Not graded, or not as they came. Whoever handed in nothing else is in no table: ask them to hand in again.</p>"
+FILES = (
+    "<p>Not graded, or not as they came. Whoever handed in nothing else has no points, or is in no table: ask them to hand in "
+    "again.</p>"
+)
 
 
 class Problem(Protocol):

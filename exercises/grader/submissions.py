@@ -85,7 +85,9 @@ def _files(folder: Path, problems: list[Problem]) -> Iterator[Path]:
                 problems.append(Problem(shown, "is not a regular file"))
             else:
                 others.append(shown)
-        problems += [Problem(*line) for line in archives.not_notebooks(others)]
+        # In the folder itself files may be of different people, and each wants to be asked for.
+        most = len(others) if here == folder else 5
+        problems += [Problem(*line) for line in archives.not_notebooks(others, most)]
         waiting += reversed(inner)
 
 
