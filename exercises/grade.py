@@ -2,15 +2,17 @@
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 EXAMPLES = """\
 what may lie in FOLDER:
-  .ipynb and text notebooks, the zips that students pack, zips of a whole class;
-  any names, nested folders
+  .ipynb and text notebooks, the zips that students pack, small zips of several;
+  any names, nested folders; unpack the export of a class
 
 what is written to OUT, for you alone:
   report.html            scores, mistakes per question, what a person should look at
@@ -50,12 +52,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from exercises.grader.isolation import IsolationError
 
     try:
-        return _grade(chosen)
+        with _ended_like_ctrl_c():
+            return _grade(chosen)
     except KeyboardInterrupt:
         print("\nstopped: what is graded is kept; the same command goes on with the rest", file=sys.stderr)
         return 130
     except (ValueError, OSError, IsolationError) as error:
         return _error(str(error))
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """A request to end, and a terminal that is closed, stop the command as Ctrl+C does: nothing of a sandbox is left."""
+    asked = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL]
+    for number in asked:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in asked:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _error(text: str) -> int:

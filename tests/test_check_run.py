@@ -164,3 +164,6 @@ def test_answers_survive_the_wire():
     for bad in [{}, {"status": 1}, {**Answer("ok").record(), "changed": [0]}, {**Answer("ok").record(), "more": 1}, None]:
         with pytest.raises(ValueError, match="answer"):
             Answer.from_record(bad)
+    for bad in (torch.zeros(4, 4, 4), {**Answer("ok").record(), "line": torch.zeros(4, 4, 4)}):
+        with pytest.raises(ValueError, match=r"got a Tensor$"):  # to show one may take gigabytes
+            Answer.from_record(bad)

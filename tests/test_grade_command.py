@@ -245,3 +245,16 @@ def test_a_class_in_bubblewrap_stopped_and_gone_on_with(folder):
     for out in (whole, stopped):
         assert list(out.with_name(f"{out.name}-tmp").iterdir()) == []  # no sandbox left anything behind
         shutil.rmtree(out)
+
+
+def test_a_request_to_end_is_heard_like_ctrl_c(folder):
+    """What `kill` sends, and a machine that is shut down. It reaches one process, and that one ends the others."""
+    out = folder.with_name("ended")
+    process = started(folder, out, *ASKED, "-j", "2")
+    while not list((out / "records").glob("*.json")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    status, _, err = finished(process)
+    assert (status, "the same command goes on" in err, "Traceback" in err) == (130, True, False), err
+    assert list(out.with_name("ended-tmp").iterdir()) == []

@@ -204,6 +204,31 @@ def test_what_torch_imports_late_is_not_on_the_clock_and_nothing_is_compiled(iso
     assert looks.answers[0].value is True
 
 
+@pytest.mark.parametrize(
+    ("cells", "late"),
+    [
+        (["def f(x):\n    return x"], False),
+        (["def f(x):\n    1 / 0"], False),
+        (["import time\ndef f(x):\n    time.sleep(20 * (x == 2))"], True),
+        (["while True: pass", "def f(x):\n    return x"], True),
+        (["while True: pass"], True),
+        (["try:\n    while True: pass\nfinally:\n    while True: pass", "def f(x):\n    return x"], True),
+    ],
+)
+def test_whatever_took_too_long_is_known_also_of_hidden_cases(cells: list[str], late: bool) -> None:
+    """Beside other work it may have been only just too slow, so it is graded once more, alone."""
+    asked = question("f", 1, hidden=(2,), seconds=1.0)
+    (one,) = run(cells, asked, isolation=BUBBLEWRAP or choose(trust=True))
+    assert one.late == late, one
+
+
+def test_a_cell_that_took_too_long_makes_every_later_question_late() -> None:
+    """The cell stays stopped for them, and what it would have set is missing in hidden cases too."""
+    cells = ["def f(x):\n    return 1", "def g(x):\n    return 1", "while True: pass"]
+    runs = run(cells, question("f", 1), question("g", 1), isolation=BUBBLEWRAP or choose(trust=True))
+    assert [one.late for one in runs] == [True, True]
+
+
 LOADED = """
 import torch
 from torch.utils.data import DataLoader, TensorDataset

@@ -6,7 +6,7 @@ import time
 import pytest
 
 import exercises
-from exercises.grader import notebook, scan
+from exercises.grader import grading, notebook, scan
 from exercises.grader.apart import apart
 from exercises.grader.source import standalone
 from lmcore.check import notebook as notebooks
@@ -17,6 +17,12 @@ READY = ("torch.nn.functional.layer_norm", "torch.nn.LSTMCell.forward", "torch.m
 
 def flags(*cells):
     return scan.flags(cells, "f", READY)
+
+
+def test_a_flag_can_be_written_to_a_file():
+    """A literal may hold half a character, which no file takes."""
+    ((line,),) = grading._flags(["import os\nf = getattr(os, '\\ud800x')"], [exercises.get("count_pairs").question(1)])
+    assert "uses os.?x" in line.encode().decode()
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,20 @@ def test_as_many_answers_as_cases_are_needed(question):
         graded(question, question.expected[:-1])
 
 
+def test_what_could_not_be_compared_in_time_is_known(question, monkeypatch):
+    """Memory may have been short for another reason than this answer."""
+    answers = answered(question, bool)
+    compared = scoring.apart
+
+    def once(*how, **limits):
+        monkeypatch.setattr(scoring, "apart", compared)
+        raise scoring.TooMuchError("it ended its process")
+
+    assert not scoring.score(question, 2, answers).late
+    monkeypatch.setattr(scoring, "apart", once)
+    assert scoring.score(question, 2, answers).late
+
+
 def test_notes_and_flags_are_kept(question):
     found = graded(question, question.expected, notes=["cell 4 raised"], flags=["calls sys._getframe"])
     assert (found.notes, found.flags) == (("cell 4 raised",), ("calls sys._getframe",))

@@ -196,8 +196,8 @@ def test_nobody_takes_the_place_of_another_student(tmp_path):
     assert all(name.startswith("Bob (") for name in students)
     assert "Is one of them somebody else?" in next(iter(problems.values()))
     canvas = {
-        "bob_11_22_x.zip": packed("Bob"),
-        "mallory_33_44_x.zip": packed("Bob", STUB, when="2099-01-01T00:00:00+00:00"),
+        "bob_1111_2222_x.zip": packed("Bob"),
+        "mallory_3333_4444_x.zip": packed("Bob", STUB, when="2099-01-01T00:00:00+00:00"),
     }
     assert sorted(who(tmp_path / "canvas", canvas)[0].values()) == sorted(canvas)
 
@@ -325,6 +325,12 @@ def test_an_unreadable_file_is_a_line(tmp_path):
         "cannot be read: Permission denied",
         "cannot be opened: Permission denied",
     ]
+
+
+def test_numbers_in_a_name_are_no_numbers_of_canvas(tmp_path):
+    students, problems = who(tmp_path, {"ex_2_1_ada.ipynb": notebook(ANSWER), "ex_2_1_bob.ipynb": notebook(ANSWER + "\nx = 1")})
+    assert sorted(students) == ["ex_2_1_ada", "ex_2_1_bob"]
+    assert problems == {}
 
 
 def test_names_of_files_hold_no_tricks(tmp_path):

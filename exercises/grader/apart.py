@@ -45,7 +45,7 @@ def apart(function: Callable[..., Any], *args: Any, seconds: float = 10, memory:
     try:
         with uninterrupted():
             try:
-                child = _fork(theirs, function, args, seconds, memory)
+                child = _fork((ours, theirs), function, args, seconds, memory)
             finally:
                 os.close(theirs)
         said = _read(ours, time.monotonic() + seconds)
@@ -63,12 +63,15 @@ def apart(function: Callable[..., Any], *args: Any, seconds: float = 10, memory:
     raise (TooMuchError if kind == "too much" else ValueError)(content)
 
 
-def _fork(pipe: int, *work: Any) -> int:
+def _fork(pipe: tuple[int, int], *work: Any) -> int:
     with _forking, warnings.catch_warnings():
         # Python 3.12 warns of fork where there are threads. The child takes no lock but those Python makes anew.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
-    return child or _answer(pipe, *work)
+    if child == 0:
+        os.close(pipe[0])  # else a write would wait for ever when the other process is gone
+        _answer(pipe[1], *work)
+    return child
 
 
 def _read(pipe: int, deadline: float) -> bytes:
@@ -108,7 +111,8 @@ def _answer(pipe: int, function: Callable[..., Any], args: tuple, seconds: float
 def _call(function: Callable[..., Any], args: tuple, seconds: float, memory: int) -> bytes:
     try:
         faulthandler.disable()  # a crash here is no crash of the grader
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGPIPE):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl+C whoever waits for this process decides
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
         gc.disable()  # a collection would touch, and so copy, every page of the process
         sys.settrace(None)

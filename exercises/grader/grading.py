@@ -119,10 +119,11 @@ def _notebook(submission: Submission, notebook: Handed, asked: Sequence[Asked], 
     records = []
     for (question, possible), found, run in zip(asked, flags, runs, strict=True):
         if run.status_note == "missing":
-            records.append(scoring.missing(question, possible, NO_FUNCTION.format(name=question.name), run.notes, found))
+            one = scoring.missing(question, possible, NO_FUNCTION.format(name=question.name), run.notes, found)
+            records.append(replace(one, late=run.late))
             continue
         try:
-            one = scoring.score(question, possible, run.answers, plan.partial, run.notes, found)
+            one = scoring.score(question, possible, run.answers, plan.partial, run.notes, found, run.late)
         except Exception as error:
             one = scoring.crashed(question, possible, _report(submission, question.name, error), found)
         records.append(one)
@@ -138,7 +139,9 @@ def _flags(cells: Sequence[str], questions: Sequence[Question]) -> list[list[str
 
 
 def _scan(cells: Sequence[str], asked: Sequence[tuple[str, tuple[str, ...]]]) -> list[list[str]]:
-    return [scan.flags(cells, name, ready) for name, ready in asked]
+    found = [scan.flags(cells, name, ready) for name, ready in asked]
+    # A literal may hold half a character, which no file takes.
+    return [[line.encode("utf-8", "replace").decode("utf-8") for line in lines] for lines in found]
 
 
 def _report(submission: Submission, where: str, error: Exception) -> str:

@@ -127,8 +127,8 @@ def _try(mode: str) -> str | None:
         IsolationError: it starts, but system calls cannot be refused in it.
     """
     folder = staging.stage([])
-    box = launch.paths(mode, folder)[0]
     try:
+        box = launch.paths(mode, folder)[0]
         with launch.place(mode) as here:
             staging.let_in(folder, here.uid)
             done = subprocess.run(

@@ -70,7 +70,7 @@ def each(work: Callable[[T], str], items: Sequence[T], jobs: int, seconds: float
 def _start(work: Callable[[T], str], item: T) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(work, item, theirs), daemon=True)
+    process = context.Process(target=_work, args=(work, item, ours, theirs), daemon=True)
     with warnings.catch_warnings():
         # Python 3.12 warns of fork where there are threads; here they are those of a numerical library, which waits.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -79,12 +79,14 @@ def _start(work: Callable[[T], str], item: T) -> tuple[Connection, BaseProcess]:
     return ours, process
 
 
-def _work(work: Callable[[T], str], item: T, pipe: Connection) -> None:
+def _work(work: Callable[[T], str], item: T, ours: Connection, pipe: Connection) -> None:
+    ours.close()  # else a write would wait for ever when the other process is gone
     gc.freeze()  # a collection would touch, and so copy, every page of the process
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches every process of a terminal; the first one decides
     sys.unraisablehook = _swallowed
     signal.signal(signal.SIGALRM, _leave)
     signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGHUP, _leave)
     pipe.send_bytes(work(item).encode())
     pipe.close()
 

@@ -25,7 +25,8 @@ class QuestionRecord:
     ``kind``, ``recognised``, ``hint``, ``headline``, ``cases`` and ``example`` are those of
     :class:`lmcore.check.result.Result`; a hidden case has no label, and an example is always a public case. ``flags`` are
     lines for a person to look at, such as a route to a ready-made function; they change no score, and students do not see
-    them. ``notes`` are lines for both.
+    them. ``notes`` are lines for both. ``late`` is whether something of it did not end in
+    time.
     """
 
     name: str
@@ -41,6 +42,7 @@ class QuestionRecord:
     example: tuple[str, str, str, str] | None = None  # label, call, expected, got
     flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    late: bool = False
 
 
 @dataclass(frozen=True)

@@ -106,14 +106,14 @@ def trail(name: Path, place: tuple[str, ...]) -> tuple[str, ...]:
     """The folders and the name that lead to a notebook, without what learning systems add."""
     # Moodle: "Ada Lovelace_1234_assignsubmission_file_"; Canvas: "lovelaceada_LATE_1234_5678_exercises".
     parts = [re.sub(r"_\d+_assignsubmission_.*$", "", part) for part in _parts(name, place)]
-    parts = [re.sub(r"(_LATE)?_\d+_\d+_.*$", "", part) for part in parts]
+    parts = [re.sub(r"(_LATE)?_\d{3,}_\d{3,}_.*$", "", part) for part in parts]
     return tuple(part for part in (clean(part) for part in parts) if part) or ("nameless",)
 
 
 def origin(name: Path, place: tuple[str, ...]) -> tuple[str, ...]:
     """What tells whose folder a notebook lies in; files beside each other have the same, unless Canvas named them."""
     *folders, last = _parts(name, place)
-    canvas = re.match(r"(.+?)(?:_LATE)?_(\d+)_\d+_.*$", last)
+    canvas = re.match(r"(.+?)(?:_LATE)?_(\d{3,})_\d{3,}_.*$", last)
     return tuple(clean(part) for part in [*folders, *([f"{canvas[1]}_{canvas[2]}"] if canvas else [])])
 
 

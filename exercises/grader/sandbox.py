@@ -38,11 +38,13 @@ class Run:
         answers: one for each case, in their order.
         status_note: ``"missing"`` where the notebook defines no function of the question's name; nothing otherwise.
         notes: lines for the student about the cells, from the public pass.
+        late: whether a cell or a call was stopped because it took too long, in the public pass or in the hidden one.
     """
 
     answers: list[Answer]
     status_note: str = ""
     notes: list[str] = field(default_factory=list)
+    late: bool = False
 
     @property
     def over(self) -> bool:
@@ -80,6 +82,7 @@ class _Notebook:
         self.cells, self.sandbox, self.limits = list(cells), sandbox, limits
         self.stops: dict[int, int] = {}  # the statement at which a cell is left
         self.notes: list[str] = []  # why
+        self.slow = False  # whether for its time
         self.used: defaultdict[str, float] = defaultdict(float)  # seconds, by question
 
     def ask(self, question: Question, run: Run, public: bool) -> None:
@@ -99,9 +102,12 @@ class _Notebook:
                         self._run_cases(line, question, run, todo, deadline, asked)
                     finally:
                         self.used[question.name] += time.monotonic() - begun
+                run.late |= self.slow
                 return
             except (LateError, GoneError, LineError, TooMuchError) as error:
                 how = self._words(error)
+                self.slow |= isinstance(error, LateError) and bool(at)
+                run.late |= self.slow or isinstance(error, LateError)
                 if at and attempt < ATTEMPTS and self._leave(at[0], how):
                     continue
                 late = isinstance(error, LateError) and not at
@@ -121,6 +127,7 @@ class _Notebook:
             at.clear()
             for cell, statement in said.slow:
                 self.stops.setdefault(cell, statement)
+                self.slow = True
             if public:
                 run.notes += [*self.notes, *said.notes]
                 slow = tuple(f"cell {cell}, " for cell, _ in said.slow)
@@ -141,7 +148,7 @@ class _Notebook:
                 raise LineError(f"returned more than {self.limits.replies >> 20} MB in all")
             run.answers[i] = replies.answer(record, len(question.cases[i].args))
             if run.answers[i].status == "timeout":
-                run.answers[i] = late_answer(question)
+                run.answers[i], run.late = late_answer(question), True
                 return
 
     def _job(self, question: Question) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def score(
     partial: float = PARTIAL,
     notes: Sequence[str] = (),
     flags: Sequence[str] = (),
+    late: bool = False,
 ) -> QuestionRecord:
     """The record of a question whose cases were run: one answer per case, in their order.
 
@@ -46,6 +47,7 @@ def score(
     try:
         found = apart(_compare, question, list(answers), seconds=SECONDS)
     except TooMuchError:
+        late = True
         answers = [
             replace(one, status="unsupported", value=None, message=TOO_MUCH) if one.value is not None else one
             for one in answers
@@ -67,6 +69,7 @@ def score(
         example=None if found["example"] is None else tuple(found["example"]),
         flags=tuple(flags),
         notes=tuple(notes),
+        late=late,
     )
 
 

@@ -63,10 +63,10 @@ class Answer:
         """The answer that :meth:`record` gave; a ``ValueError`` says what is wrong with one that it did not."""
         kinds = {"status": str, "error": str, "message": str, "line": str, "changed": tuple}
         if not isinstance(record, dict) or set(record) != {*kinds, "value"}:
-            raise ValueError(f"an answer has the fields {sorted([*kinds, 'value'])}, got {record!r:.200}")
+            raise ValueError(f"an answer has the fields {sorted([*kinds, 'value'])}, got a {type(record).__name__}")
         for name, kind in kinds.items():
             if type(record[name]) is not kind:
-                raise ValueError(f"the field {name} of an answer is a {kind.__name__}, got {record[name]!r:.200}")
+                raise ValueError(f"the field {name} of an answer is a {kind.__name__}, got a {type(record[name]).__name__}")
         return cls(**record)
 
 
