@@ -172,8 +172,8 @@ def without_a_graph(scores, states, lengths):
 def padding_out_too_late(scores, states, lengths):
     """The padding still counts when the exponentials are made, or in a first softmax; then it is set to 0, and the rest
     divided by its sum. On paper that is the same. But when padding has by far the largest score, the weights of the words have
-    been rounded to 0 by then, and so has their sum. When must the padding be out, so that the softmax never sees its
-    scores?"""
+    been rounded to 0 by then, and so has their sum. When must the padding be out, so that neither a search for the largest
+    score nor a softmax meets it?"""
     weights = scores.softmax(2) * _real(states, lengths)
     return weights / weights.sum(2, keepdim=True) @ states
 

@@ -221,7 +221,7 @@ def nan_replaced_in_the_result(query, key, value, mask):
 def forbidden_keys_out_too_late(query, key, value, mask):
     """The forbidden keys still count when the exponentials are made, or in a first softmax, and are only taken out afterwards.
     When one of them has by far the largest score, the weights of the allowed keys have been rounded to 0 by then. When must
-    the forbidden keys be out, so that the softmax never sees their scores?"""
+    the forbidden keys be out, so that neither a search for the largest score nor a softmax meets them?"""
     weights = (query @ key.mT / math.sqrt(query.shape[-1])).softmax(-1) * mask
     return weights / weights.sum(-1, keepdim=True).clamp(min=1e-20) @ value
 
