@@ -388,7 +388,8 @@ def test_the_vectors_of_minilm_stay_the_same_at_every_layer_with_the_reference_a
         found = encoder.in_minilm(answer, torch.device("cpu"))
         assert list(found) == layers
         assert max(found.values()) < 1e-5
-    fits = [wrong for wrong in exercise.wrong if wrong.__name__ != "side_by_side"]  # which the probe does not put in
+    # The probe does not put in the first of these, and the second has no row for most words of MiniLM.
+    fits = [wrong for wrong in exercise.wrong if wrong.__name__ not in ("side_by_side", "position_of_the_word")]
     unnoticed = {wrong.__name__ for wrong in fits if max(encoder.in_minilm(wrong, torch.device("cpu")).values()) < 1e-4}
     # Two have the right values and wrong gradients; an epsilon of 1e-12 is too small to show.
     of_gradients = {"statistics_detached", "no_gradient_for_token_0"}
